@@ -1,0 +1,50 @@
+# Everything starts here. `make help` lists the targets; each sets up what it needs.
+#
+#   make setup ACCELERATOR=gpu    for a machine with an NVIDIA device and a CUDA toolkit
+#   make test ARGS="-k windows"   some tests only
+#   make lock UPGRADE=1           newest versions that pyproject.toml allows
+
+.DEFAULT_GOAL := help
+ACCELERATOR ?= cpu
+ARGS ?=
+IMAGE ?= fraudlake:0.1.0
+BIN := .venv/bin
+
+.PHONY: help setup demo test lint format lock standalone-up standalone-down image clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv: Python packages, Horovod, Delta's and Kafka's JARs (does only what is missing)
+	@ACCELERATOR=$(ACCELERATOR) bash scripts/setup.sh
+
+demo: setup ## Raw transactions to flagged ones with reasons, on this machine; lake in build/demo/lake
+	$(BIN)/fraudlake demo $(ARGS)
+
+test: setup ## All tests (ARGS="-m 'not slow'" for the quick ones)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Style and types: ruff, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## Let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Compile requirements/*.txt from pyproject.toml and requirements/*.in (UPGRADE=1: newest)
+	@bash scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+standalone-up: setup ## A real Spark cluster on this machine: a master and two workers
+	@bash scripts/standalone.sh start
+
+standalone-down: ## Stop that cluster
+	@bash scripts/standalone.sh stop
+
+image: ## Container image for driver and executors (needs Docker)
+	docker build --build-arg ACCELERATOR=$(ACCELERATOR) --tag $(IMAGE) .
+
+clean: ## Remove .venv and build/ (not the cache of wheels and JARs in ~/.cache/fraudlake)
+	@bash scripts/standalone.sh stop
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

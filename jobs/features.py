@@ -1,0 +1,78 @@
+"""Build the feature table: point-in-time features of every transaction.
+
+Reads: transactions, labels.
+Writes: features (one row a transaction), metrics. A second run on equal transactions, labels and
+features changes nothing; without `from` and `to` the whole table is made right, late transactions and
+corrected labels included.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from fraudlake import job, names, options
+
+
+class Arguments(job.Arguments):
+    lake: options.Lake = Field("build/lake", description="folder, URI or catalog.schema of the tables")
+    dataset: names.DatasetName | None = Field(
+        None, description="data set: name in conf/datasets, or YAML; left out, the lake's own"
+    )
+    features: names.FeatureSetName = Field(
+        "handbook", description="feature set: name in conf/features, or YAML"
+    )
+    from_: options.Instant | None = Field(
+        None, alias="from", description="first day or instant to build, UTC, included"
+    )
+    to: options.Instant | None = Field(None, description="end of the range, UTC, excluded")
+
+    @model_validator(mode="after")
+    def _features_fit(self) -> Arguments:
+        if self.dataset:
+            _fitting(self.features, self.dataset)
+        return self
+
+
+def _fitting(features: str, dataset: str) -> tuple[Any, Any]:
+    """The feature set and the data set, or every reason why they do not go together."""
+    from fraudlake.datasets import load_dataset
+    from fraudlake.errors import ConfigError
+    from fraudlake.features.definition import load_feature_set
+
+    feature_set, described = load_feature_set(features), load_dataset(dataset)
+    problems = feature_set.check_against(described)
+    if problems:
+        raise ConfigError(problems)
+    return feature_set, described
+
+
+def run(spark: Any, args: Arguments) -> job.Result:
+    """Find the data set, compute the range, write it, report."""
+    from fraudlake import runs
+    from fraudlake.errors import DataError
+    from fraudlake.features.build import build
+    from fraudlake.tables import FEATURES, TRANSACTIONS, Lake
+
+    lake = Lake(spark, args.lake)
+    lake.read(TRANSACTIONS)
+    name = args.dataset or lake.properties(TRANSACTIONS).get("dataset")
+    if not name:
+        raise DataError("transactions: got no data set name on the table, expected dataset=NAME")
+    feature_set, dataset = _fitting(args.features, name)
+    result = build(lake, feature_set, dataset, args.from_, args.to)
+    version = lake.version(FEATURES)
+    run = runs.run_id("features", definition=feature_set.hash, version=version, **result["inputs"])
+    runs.record(lake, "features", run, version, {"rows": result["rows"]})
+    return {
+        "rows": result["rows"],
+        "changed": result["changed"],
+        "features": len(feature_set.features),
+        "definition": feature_set.hash,
+        "version": version,
+    }
+
+
+if __name__ == "__main__":
+    job.main(Arguments, run)

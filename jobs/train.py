@@ -1,0 +1,98 @@
+"""Train a contender on many tasks at once, measure it on later days and register it.
+
+Reads: features and labels, each at one version; the champion in the registry.
+Writes: a model version with its bundle, figures and plots in the registry, the alias `champion` if it
+wins on the same test rows, metrics. A second run on the same input trains nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from fraudlake import job, names, options
+
+
+class Arguments(job.Arguments):
+    lake: options.Lake = Field("build/lake", description="folder, URI or catalog.schema of the tables")
+    dataset: names.DatasetName | None = Field(
+        None, description="name in conf/datasets or a YAML file; if left out, what the lake holds"
+    )
+    features: names.FeatureSetName = Field("handbook", description="name in conf/features")
+    model: names.ContenderName = Field("xgboost", description="contender: name in conf/models")
+    train_from: options.Instant = Field(description="first day or instant of training, UTC, included")
+    train_to: options.Instant = Field(description="end of training, UTC, excluded")
+    delay: options.Duration | None = Field(
+        None,
+        description="from train_to to the training date, for labels to mature; if left out, the data "
+        "set's label delay",
+    )
+    test_from: options.Instant | None = Field(
+        None, description="start of the test, UTC, included; if left out, train_to + delay"
+    )
+    test_to: options.Instant | None = Field(
+        None, description="end of the test, UTC, excluded; if left out, as long as the training"
+    )
+    alerts: Annotated[int, Field(ge=1, le=1000)] = Field(
+        100, description="alert budget, flagged transactions a day"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(1, description="of everything drawn at random")
+
+    @model_validator(mode="after")
+    def _windows(self) -> Arguments:
+        # What can be seen before the lake is open; a data set that is only in the lake comes later.
+        plan(self, self.dataset)
+        return self
+
+
+def plan(args: Arguments, dataset: str | None) -> Any:
+    """The split these arguments ask for; without a data set any delay is long enough."""
+    from datetime import timedelta
+
+    from fraudlake.datasets import load_dataset
+    from fraudlake.errors import ConfigError
+    from fraudlake.training import split
+
+    label = load_dataset(dataset).label if dataset else None
+    if dataset and label is None:
+        raise ConfigError([f"dataset: got {dataset!r}, expected one with a label to learn from"])
+    return split.plan(
+        args.train_from,
+        args.train_to,
+        args.delay,
+        args.test_from,
+        args.test_to,
+        label.delay if label else timedelta(0),
+    )
+
+
+def run(spark: Any, args: Arguments) -> job.Result:
+    """Plan the split, train, register, report."""
+    from fraudlake.datasets import load_dataset
+    from fraudlake.features.definition import load_feature_set
+    from fraudlake.models.contender import load_contender
+    from fraudlake.registry import Registry
+    from fraudlake.tables import TRANSACTIONS, Lake
+    from fraudlake.training.train import Trial, train
+
+    started = time.monotonic()
+    lake = Lake(spark, args.lake)
+    lake.read(TRANSACTIONS)
+    dataset = args.dataset or lake.properties(TRANSACTIONS)["dataset"]
+    trial = Trial(
+        lake,
+        load_dataset(dataset),
+        load_feature_set(args.features),
+        load_contender(args.model),
+        plan(args, dataset),
+        args.alerts,
+        args.seed,
+    )
+    result = train(trial, Registry(args.lake), job.resolved(args))
+    return {**result, "seconds": round(time.monotonic() - started, 1)}
+
+
+if __name__ == "__main__":
+    job.main(Arguments, run)

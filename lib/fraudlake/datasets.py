@@ -1,0 +1,105 @@
+"""What a data set looks like on arrival: the content of `conf/datasets/NAME.yaml`."""
+
+from __future__ import annotations
+
+from typing import Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from fraudlake import options, resources
+from fraudlake.errors import ConfigError
+from fraudlake.job import explain
+
+EVENT_COLUMNS = ("tx_id", "event_time", "amount")
+
+
+class Column(BaseModel):
+    """One column of the typed table and the raw field that it comes from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(description="name of the field in the raw record")
+    type: Literal["bigint", "int", "double", "boolean", "string", "timestamp", "decimal(18,2)"]
+    required: bool = True
+    minimum: float | None = Field(None, description="smallest value allowed, itself included")
+    maximum: float | None = Field(None, description="largest value allowed, itself included")
+    values: tuple[str, ...] | None = Field(None, description="the only values allowed")
+
+
+class Label(BaseModel):
+    """Where the label is and when it becomes known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(description="raw field that says fraud (1, true) or not (0, false)")
+    known_at: str | None = Field(None, description="raw field with the time it became known")
+    delay: options.Duration = Field(
+        description="after this long a label is mature; also known_at − event_time where no "
+        "field gives known_at"
+    )
+
+
+class Dataset(BaseModel):
+    """One data set: format, columns, entities, label.
+
+    `columns` maps each column of `transactions` to a raw field; it must hold `tx_id` (bigint),
+    `event_time` (timestamp) and `amount` (decimal(18,2)). `entities` maps the short name a feature
+    set uses (`customer`) to a column. `card` is the column that stands for a card in card precision.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    format: Literal["parquet", "csv", "jsonl"]
+    timezone: str = "UTC"
+    columns: dict[str, Column]
+    entities: dict[str, str]
+    card: str
+    label: Label | None = None
+    ignore: tuple[str, ...] = Field((), description="raw fields that are dropped at the door")
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("the name of a time zone such as UTC or Europe/Paris")
+        return ZoneInfo(value).key
+
+    @model_validator(mode="after")
+    def _complete(self) -> Dataset:
+        wanted = {"tx_id": "bigint", "event_time": "timestamp", "amount": "decimal(18,2)"}
+        for name, kind in wanted.items():
+            if name not in self.columns or self.columns[name].type != kind:
+                raise ValueError(f"columns with {name} of type {kind}")
+        for name in [*self.entities.values(), self.card]:
+            if name not in self.columns:
+                raise ValueError(f"entities and card to name columns; {name} is not one")
+        return self
+
+    def column_types(self) -> dict[str, str]:
+        """Column → SQL type, for every column of `transactions` that the data set names."""
+        return {name: column.type for name, column in self.columns.items()}
+
+    def raw_fields(self) -> list[str]:
+        """Names of all raw fields that are read."""
+        fields = [column.source for column in self.columns.values()]
+        if self.label:
+            fields += [f for f in (self.label.source, self.label.known_at) if f]
+        return list(dict.fromkeys(fields))
+
+
+def load_dataset(name: str) -> Dataset:
+    """Read and check `conf/datasets/NAME.yaml` (or the YAML file at a path).
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, or every problem found in it.
+    """
+    path = resources.find("datasets", name)
+    try:
+        return Dataset.model_validate({**(yaml.safe_load(path.read_text()) or {}), "name": name})
+    except (ValidationError, yaml.YAMLError, TypeError) as error:
+        raise ConfigError([f"{path.name}: {line}" for line in explain(error, Dataset)]) from None

@@ -1,0 +1,192 @@
+"""The batch build: transactions and labels of the lake → its table `features`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from fraudlake.errors import DataError
+from fraudlake.features.compute import compute, feature_columns
+from fraudlake.options import format_instant, parse_instant
+from fraudlake.tables import FEATURES, LABELS, TRANSACTIONS, Lake, Table, time_range
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from fraudlake.datasets import Dataset
+    from fraudlake.features.definition import FeatureSet
+
+log = logging.getLogger("fraudlake")
+
+_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+# Commits that change no row.
+_UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END", "CLUSTER BY", "SET TBLPROPERTIES")
+
+
+def build(
+    lake: Lake,
+    feature_set: FeatureSet,
+    dataset: Dataset,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> dict[str, Any]:
+    """Compute the features of a range of transactions and replace that range of the table.
+
+    Re-run rule: equal transactions, labels, definition and range make no commit. Anything else is
+    computed afresh and equals a first build: without a range a late transaction or a corrected label
+    leaves no stale row. What a build was made from stands in its commit's metadata.
+
+    Parameters
+    ----------
+    start, end
+        Only transactions with start ≤ event_time < end (None: no bound). Without both, a table of
+        another definition is replaced, columns and all.
+
+    Returns
+    -------
+    dict
+        `rows` (in the range), `changed` (whether anything was written), `inputs` (table → version
+        that was read).
+
+    Raises
+    ------
+    DataError
+        A table is missing; a range is asked for and the table was made by another definition; or
+        not each transaction has its one row afterwards.
+    """
+    labelled = any(feature.over_labels for feature in feature_set.features)
+    sources = [TRANSACTIONS, LABELS] if labelled else [TRANSACTIONS]
+    inputs = {table.name: [_identity(lake, table), lake.version(table)] for table in sources}
+    transactions = lake.read(TRANSACTIONS, inputs["transactions"][1])
+    statements = lake.read(LABELS, inputs["labels"][1]) if labelled else None
+    within = time_range(start, end)
+    targets = transactions.where(within)
+    note = {
+        "definition": feature_set.hash,
+        "from": start and format_instant(start),
+        "to": end and format_instant(end),
+        "inputs": inputs,
+    }
+    types = dataset.column_types()
+    keys = {column: types[column] for column in dataset.entities.values()}
+    columns = keys | feature_columns(feature_set)
+    other = _other_definition(lake, feature_set.hash, columns)
+    if other and within != "true":
+        raise DataError(
+            f"features: got definition {feature_set.hash} (feature set {feature_set.name}) for a "
+            f"part of a table made by {other}; run without from and to to rebuild the table whole, "
+            "or use another lake"
+        )
+    changed = other is not None or not _is_current(lake, note)
+    if changed:
+        # Within the lookback before the range, transactions count in windows but are not computed.
+        reach = "false" if start is None else time_range(start - feature_set.lookback, start)
+        before = transactions.where(reach)
+        rows = compute(targets, lambda _: before, statements, feature_set, dataset.entities)
+        with _noted(lake, note):
+            if other:
+                log.info("features: replacing the table made by %s", other)
+                _replace_table(lake, rows)
+            else:
+                lake.create(FEATURES, columns)
+                lake.replace_range(FEATURES, rows, start, end)
+    count, expected = lake.read(FEATURES).where(within).count(), targets.count()
+    if count != expected:
+        raise DataError(
+            f"features: got {count} rows, expected {expected}, one for each transaction: another job "
+            f"has written to {lake.reference(FEATURES)}; run without from and to to rebuild it"
+        )
+    return {"rows": count, "changed": changed, "inputs": {n: v for n, (_, v) in inputs.items()}}
+
+
+def _identity(lake: Lake, table: Table) -> str:
+    """Delta's own id of the table: a table made anew starts at version 0 again, with another id."""
+    if not lake.exists(table):
+        return ""
+    return lake.spark.sql(f"DESCRIBE DETAIL {lake.reference(table)}").select("id").first()[0]
+
+
+def _other_definition(lake: Lake, wanted: str, columns: Mapping[str, str]) -> str | None:
+    """What made the table, where that is not the wanted definition."""
+    if not lake.exists(FEATURES):
+        return None
+    table = lake.read(FEATURES)
+    row = table.select("definition").first()
+    if row is None:
+        return None if set(columns) <= set(table.columns) else "another definition (it is empty)"
+    return None if row[0] == wanted else f"definition {row[0]}"
+
+
+def _is_current(lake: Lake, note: Mapping[str, Any]) -> bool:
+    """Whether the table holds just what a build of this note would write.
+
+    So it does if an earlier build from the same inputs covers the range, and every later commit was
+    a build from the same inputs as well or changed no row.
+    """
+    if not lake.exists(FEATURES):
+        return False
+    history = lake.spark.sql(f"DESCRIBE HISTORY {lake.reference(FEATURES)}")
+    for operation, metadata in history.select("operation", "userMetadata").toLocalIterator():
+        if operation in _UPKEEP:
+            continue
+        earlier = _parsed(metadata).get("features") or {}
+        if any(earlier.get(key) != note[key] for key in ("definition", "inputs")):
+            return False
+        if _covers(earlier, note):
+            return True
+    return False
+
+
+def _covers(earlier: Mapping[str, Any], note: Mapping[str, Any]) -> bool:
+    """Whether an earlier build's range holds the whole range of this one."""
+    begins = earlier["from"] is None or (
+        note["from"] is not None and parse_instant(earlier["from"]) <= parse_instant(note["from"])
+    )
+    ends = earlier["to"] is None or (
+        note["to"] is not None and parse_instant(earlier["to"]) >= parse_instant(note["to"])
+    )
+    return begins and ends
+
+
+@contextmanager
+def _noted(lake: Lake, note: Mapping[str, Any]) -> Iterator[None]:
+    """Add the note, as `features`, to the metadata of the commits made inside the block."""
+    before = lake.spark.conf.get(_METADATA, None)
+    content = _parsed(before) | {"features": note}
+    lake.spark.conf.set(_METADATA, json.dumps(content, sort_keys=True))
+    try:
+        yield
+    finally:
+        if before is None:
+            lake.spark.conf.unset(_METADATA)
+        else:
+            lake.spark.conf.set(_METADATA, before)
+
+
+def _parsed(metadata: str | None) -> dict[str, Any]:
+    """A commit's metadata as the jobs write it; empty for what others wrote."""
+    try:
+        content = json.loads(metadata or "")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _replace_table(lake: Lake, rows: DataFrame) -> None:
+    """Put other columns and rows in the table's place in one commit, then cluster it again.
+
+    Delta forgets the clustering where the columns change, and cannot replace a table in a path by
+    one that is declared; so the columns of the key lose their NOT NULL.
+    """
+    writer = rows.write.format("delta").mode("overwrite").option("overwriteSchema", value=True)
+    if lake.in_catalog:
+        writer.saveAsTable(lake.reference(FEATURES))
+    else:
+        writer.save(lake.path(FEATURES))
+    lake.spark.sql(
+        f"ALTER TABLE {lake.reference(FEATURES)} CLUSTER BY ({', '.join(FEATURES.cluster_by)})"
+    )

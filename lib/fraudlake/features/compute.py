@@ -1,0 +1,243 @@
+"""Features of transactions on Spark: one shuffle for each entity, around the kernels.
+
+Batch build and stream call the same `compute`; they differ only in which rows they ask for and which
+earlier rows they bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fraudlake.features.definition import Feature, FeatureSet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame
+
+_TARGET = "_target"
+_CHANGES = "_changes"
+_BATCH_ROWS = 50_000
+
+
+def feature_columns(feature_set: FeatureSet) -> dict[str, str]:
+    """Column → SQL type of every feature, in order."""
+    return {feature.name: feature.sql_type for feature in feature_set.features}
+
+
+def compute(
+    targets: DataFrame,
+    context: Callable[[str], DataFrame],
+    statements: DataFrame | None,
+    feature_set: FeatureSet,
+    entities: Mapping[str, str],
+) -> DataFrame:
+    """Features of the target transactions.
+
+    Parameters
+    ----------
+    targets
+        Transactions to compute: `tx_id`, `event_time`, the entity columns and the columns that
+        features name. They count in each other's windows.
+    context
+        Entity → further transactions that count in its windows and are not computed, with the same
+        columns. None of them may be a target; rows out of reach do no harm.
+    statements
+        Labels: `tx_id`, `is_fraud`, `known_at`, `source`; None where no feature is over labels.
+    entities
+        Entity → its column, for all entities of the data set.
+
+    Returns
+    -------
+    DataFrame
+        One row for each target: `tx_id`, `event_time`, the entity columns, the features, and
+        `definition`, the hash of the feature set.
+    """
+    from pyspark.sql import functions as F
+
+    windows = feature_set.by_entity()
+    keys = list(dict.fromkeys(entities.values()))
+    base = ["tx_id", "event_time", *keys]
+    as_is = {
+        f.name: F.col(f.column).cast("double").alias(f"_as_is_{f.name}")
+        for f in feature_set.features
+        if f.kind == "column" and f.column
+    }
+    scale = _scales(targets, windows)
+    waiting = list(windows)
+    rows = targets.select(*base, *as_is.values(), *_integers(targets, scale))
+    done = [*base, *(f"_as_is_{name}" for name in as_is)]
+    while waiting:
+        entity = waiting.pop(0)
+        features, key = windows[entity], entities[entity]
+        summed = _summed(features)
+        others = context(entity).where(F.col(key).isNotNull())
+        needed = {column: scale[column] for column in summed}
+        others = others.select("tx_id", "event_time", key, *_integers(others, needed))
+        events = rows.withColumn(_TARGET, F.lit(True)).unionByName(  # noqa: FBT003
+            others.withColumn(_TARGET, F.lit(False)),  # noqa: FBT003
+            allowMissingColumns=True,
+        )
+        if statements is not None and any(f.over_labels for f in features):
+            events = events.join(label_changes(statements), "tx_id", "left")
+        later = {column for name in waiting for column in _summed(windows[name])}
+        kept = [*done, *(f"_sum_{column}" for column in scale if column in later)]
+        rows = _over_entity(events, key, features, needed, kept)
+        done += [f.name for f in features]
+    columns = [_finished(feature).alias(feature.name) for feature in feature_set.features]
+    return rows.select(*base, *columns, F.lit(feature_set.hash).alias("definition"))
+
+
+def label_changes(statements: DataFrame) -> DataFrame:
+    """Changes of the fraud count that label statements make.
+
+    A transaction's statements, in the order of (`known_at`, `source`), change the count wherever
+    one says other than the one before; before the first, nothing is fraud. So changes alternate:
+    +1, −1, +1, …
+
+    Returns
+    -------
+    DataFrame
+        `tx_id`, `_changes` (array of bigint: when each change was known, microseconds since 1970
+        UTC); only transactions that were called fraud at some time, once each.
+    """
+    from pyspark.sql import functions as F
+
+    said = F.array_sort(F.collect_list(F.struct("known_at", "source", "is_fraud")))
+    changes = F.expr(
+        "transform(filter(said, (s, i) -> s.is_fraud != coalesce(get(said, i - 1).is_fraud, false)),"
+        " s -> unix_micros(s.known_at))"
+    )
+    grouped = statements.groupBy("tx_id").agg(said.alias("said"), F.bool_or("is_fraud").alias("ever"))
+    return grouped.where("ever").select("tx_id", changes.alias(_CHANGES))
+
+
+def _summed(features: Sequence[Feature]) -> list[str]:
+    """Columns that the features sum."""
+    named = (f.column for f in features if f.operation in ("sum", "mean"))
+    return list(dict.fromkeys(column for column in named if column))
+
+
+def _scales(rows: DataFrame, windows: Mapping[str, Sequence[Feature]]) -> dict[str, int]:
+    """Summed column → how many minor units make one: 100 for decimal(18,2), 1 for whole numbers."""
+    names = [column for features in windows.values() for column in _summed(features)]
+    return {name: 10 ** getattr(rows.schema[name].dataType, "scale", 0) for name in names}
+
+
+def _integers(rows: DataFrame, scale: Mapping[str, int]) -> list[Column]:
+    return [(rows[c] * s).cast("bigint").alias(f"_sum_{c}") for c, s in scale.items()]
+
+
+def _finished(feature: Feature) -> Column:
+    from pyspark.sql import functions as F
+
+    if feature.kind == "column":
+        return F.col(f"_as_is_{feature.name}")
+    if feature.name == "weekend":
+        return (F.weekday("event_time") >= 5).cast("int")
+    if feature.name == "night":
+        return (F.hour("event_time") <= 6).cast("int")
+    return F.col(feature.name)
+
+
+def _over_entity(
+    events: DataFrame, key: str, features: Sequence[Feature], scale: Mapping[str, int], kept: list[str]
+) -> DataFrame:
+    """Shuffle events by an entity's key, sort them in time and add its window features."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import StructType
+
+    # Rows without a key have no windows; by their own number they do not pile up in one partition.
+    place = F.when(F.col(key).isNull(), F.xxhash64("tx_id")).otherwise(F.xxhash64(key))
+    sums = [f"_sum_{column}" for column in scale]
+    labels = [_CHANGES] if _CHANGES in events.columns else []
+    carried = list(dict.fromkeys([*kept, key, *sums, *labels, _TARGET]))
+    placed = events.select(*carried).repartition(place)
+    ordered = placed.sortWithinPartitions(key, "event_time", "tx_id")
+    schema = StructType([events.schema[name] for name in kept])
+    for feature in features:
+        schema = schema.add(feature.name, "bigint" if feature.sql_type == "bigint" else "double")
+    return ordered.mapInArrow(_Kernel(key, tuple(features), dict(scale), tuple(kept)), schema)
+
+
+class _Kernel:
+    """What runs on a partition: sorted Arrow batches in, targets with new columns out."""
+
+    def __init__(
+        self, key: str, features: tuple[Feature, ...], scale: dict[str, int], kept: tuple[str, ...]
+    ) -> None:
+        self.key, self.features, self.scale, self.kept = key, features, scale, kept
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        # A window may reach from one batch into another: the partition is the unit.
+        collected = list(batches)
+        if not collected:
+            return
+        table = pa.Table.from_batches(collected).combine_chunks()
+        del collected
+        new = self._windows(table)
+        out = table.select(self.kept).filter(table[_TARGET])
+        for feature in self.features:
+            out = out.append_column(feature.name, pa.array(new[feature.name]))
+        yield from out.to_batches(max_chunksize=_BATCH_ROWS)
+
+    def _windows(self, table: pa.Table) -> dict:
+        """Feature → values of the partition's targets, in the partition's order."""
+        import numpy as np
+        import pyarrow.compute as pc
+
+        from fraudlake.features.kernels import Events, windows
+
+        keyless = table[self.key].null_count
+        targets = np.flatnonzero(table[_TARGET].to_numpy())
+        table = table.slice(keyless)
+        events = Events(
+            _numbers(table[self.key]),
+            table["event_time"].cast("int64").to_numpy(),
+            {c: pc.fill_null(table[f"_sum_{c}"], 0).to_numpy() for c in self.scale},
+            self.scale,
+            {
+                c: table[f"_sum_{c}"].is_null().to_numpy()
+                for c in self.scale
+                if table[f"_sum_{c}"].null_count
+            },
+            **_changes(table),
+        )
+        found = windows(events, targets[targets >= keyless] - keyless, self.features)
+        lacking = np.count_nonzero(targets < keyless)
+        return {
+            f.name: np.concatenate(
+                (np.full(lacking, f.empty, dtype=found[f.name].dtype), found[f.name])
+            )
+            for f in self.features
+        }
+
+
+def _numbers(keys: pa.ChunkedArray) -> object:
+    """Sorted keys as 0, 0, 1, …: a new number wherever the key changes."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    numbers = np.zeros(len(keys), np.int64)
+    if len(keys) > 1:
+        np.cumsum(pc.not_equal(keys[1:], keys[:-1]).to_numpy(), out=numbers[1:])
+    return numbers
+
+
+def _changes(table: pa.Table) -> dict:
+    """The partition's label changes as arrays; signs alternate from +1 within a transaction."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    if _CHANGES not in table.column_names:
+        return {}
+    lists = table[_CHANGES]
+    event = pc.list_parent_indices(lists).to_numpy()
+    first = np.searchsorted(event, event)
+    return {
+        "change_event": event,
+        "change_time": pc.list_flatten(lists).to_numpy(),
+        "change_value": 1 - 2 * ((np.arange(len(event)) - first) % 2),
+    }

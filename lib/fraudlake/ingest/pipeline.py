@@ -1,0 +1,275 @@
+"""One ingest run: raw records to transactions, labels and quarantine, every record accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fraudlake.errors import DataError
+from fraudlake.ingest import checks, sources
+from fraudlake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from fraudlake.datasets import Dataset
+
+_KINDS_SHOWN = 1000
+
+
+def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
+    """Read raw records and write `transactions`, `labels` and `quarantine`.
+
+    Each record becomes a new transaction, counts as a duplicate of one (same `tx_id`, same content),
+    or goes to quarantine. The same input again adds nothing; a run that was cut off is completed by
+    running it again. Of records with one `tx_id` and different content the first stands: the
+    table's, else the first by file name and then by text.
+
+    Parameters
+    ----------
+    path
+        File, folder, pattern or Delta table, as `sources.read` takes it.
+
+    Returns
+    -------
+    dict
+        `records`, `transactions` (new), `duplicates`, `quarantine` (rejected in this run), `labels`
+        (new statements), `reasons` (kind → records), `unknown_fields` (names, most frequent first).
+
+    Raises
+    ------
+    DataError
+        The lake holds another data set; a field is in no record; files cannot be read; the counts
+        do not add up.
+    """
+    from pyspark.sql import functions as F
+
+    _require_dataset(lake, dataset)
+    read_from = sources.is_delta(lake.spark, path)
+    checked = checks.check(_readable(sources.read, lake.spark, dataset, path), dataset)
+    with _kept(checked):
+        notes = _readable(_count, checked, _notes())
+        records = notes.pop("records", 0)
+        unknown = [name.removeprefix("unknown ") for name in notes if name.startswith("unknown ")]
+        if not read_from:
+            _require_fields(dataset, notes, records, unknown)
+        _create_tables(lake, dataset)
+        with _kept(classify(lake, checked, dataset)) as outcome:
+            kinds = F.array_distinct(F.transform("reasons", checks.kind))
+            counts = _count(outcome, F.concat(F.array("status"), kinds))
+            found = {name: counts.pop(name, 0) for name in ("new", "duplicate", "rejected")}
+            written = _write(lake, outcome, dataset)
+    if records != written["transactions"] + found["duplicate"] + found["rejected"]:
+        raise DataError(
+            f"ingest: got {records} records in and {written['transactions']} transactions, "
+            f"{found['duplicate']} duplicates and {found['rejected']} rejected records out, expected "
+            "the same number; run the job again, alone on this lake"
+        )
+    return {
+        "records": records,
+        "transactions": written["transactions"],
+        "duplicates": found["duplicate"],
+        "quarantine": found["rejected"],
+        "labels": written["labels"],
+        "reasons": counts,
+        "unknown_fields": unknown,
+    }
+
+
+def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
+    """What becomes of each record, given the records beside it and the tables as they are.
+
+    Returns
+    -------
+    DataFrame
+        One row a record: the typed columns, `source_file`, `status` (new, duplicate, rejected),
+        `reasons`, `raw` (null unless rejected), `statement` (struct<is_fraud, known_at>, on the
+        first record of a transaction whose label is not in the lake yet).
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    good = F.size("reasons") == 0
+    label = F.when(F.col("is_fraud").isNotNull(), F.struct("is_fraud", "known_at"))
+    # Rejected records travel beside the good ones, spread by their text, so one shuffle serves all.
+    place = F.when(good, F.col("tx_id")).otherwise(F.xxhash64("source_file", "raw"))
+    rows = checked.select(
+        "*",
+        good.alias("good"),
+        place.alias("place"),
+        F.struct(*dataset.columns).alias("content"),
+        label.alias("label"),
+    )
+    rows = _beside_standing(lake, rows, dataset)
+    same_place = Window.partitionBy("place", "good")
+    ordered = same_place.orderBy("source_file", "raw")
+    whole = ordered.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    rows = rows.withColumn("stands", F.coalesce("standing", F.first("content").over(ordered)))
+    rows = rows.withColumn("same", F.col("stands").eqNullSafe(F.col("content")))
+    first_label = F.first(F.when(F.col("same"), F.col("label")), ignorenulls=True).over(whole)
+    rows = rows.withColumn("says", F.coalesce("stated", first_label))
+    rows = rows.withColumn("number", F.row_number().over(ordered))
+
+    differing = F.concat_ws(", ", *_differences(dataset))
+    conflict = F.col("good") & (differing != "")
+    sentence = F.concat(
+        F.lit("tx_id: "), F.col("place"), F.lit(" stands already with other content ("), differing, F.lit(")")
+    )
+    first = F.col("number") == 1
+    rejected = ~F.col("good") | conflict
+    return rows.select(
+        *dataset.columns,
+        "source_file",
+        F.when(rejected, F.lit("rejected"))
+        .when(first & F.col("standing").isNull(), F.lit("new"))
+        .otherwise(F.lit("duplicate"))
+        .alias("status"),
+        F.when(conflict, F.array(sentence)).otherwise(F.col("reasons")).alias("reasons"),
+        F.when(rejected, F.col("raw")).alias("raw"),
+        F.when(F.col("good") & first & F.col("stated").isNull(), F.col("says")).alias("statement"),
+    )
+
+
+def _beside_standing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame:
+    """Adds `standing` (content of the transaction in the lake) and `stated` (its label), or nulls."""
+    from pyspark.sql import functions as F
+
+    transactions = lake.read(TRANSACTIONS)
+    if transactions.isEmpty():
+        return rows.select(
+            "*",
+            F.lit(None).cast(rows.schema["content"].dataType).alias("standing"),
+            F.lit(None).cast(rows.schema["label"].dataType).alias("stated"),
+        )
+    # The day's keys go to the history, not the history through a shuffle.
+    keys = rows.where("good").select(F.col("place").alias("tx_id"))
+    standing = transactions.join(keys, "tx_id", "left_semi").select(
+        F.col("tx_id").alias("place"), F.lit(True).alias("good"), F.struct(*dataset.columns).alias("standing")
+    )
+    stated = (
+        lake.read(LABELS)
+        .where(F.col("source") == dataset.name)
+        .join(keys, "tx_id", "left_semi")
+        .groupBy(F.col("tx_id").alias("place"))
+        .agg(F.min_by(F.struct("is_fraud", "known_at"), "known_at").alias("stated"))
+    )
+    return rows.join(standing.join(stated, "place", "left"), ["place", "good"], "left")
+
+
+def _differences(dataset: Dataset) -> list[Column]:
+    """Name of each column in which a record differs from what stands, null where it does not.
+
+    A record without a label contradicts none. A known_at that was computed from the delay is no
+    content: the delay may be set anew.
+    """
+    from pyspark.sql import functions as F
+
+    def differs(name: str, a: str, b: str) -> Column:
+        return F.when(~F.col(a)[name].eqNullSafe(F.col(b)[name]), F.lit(name))
+
+    both = F.col("label").isNotNull() & F.col("says").isNotNull()
+    said = ["is_fraud"]
+    if dataset.label and dataset.label.known_at:
+        said.append("known_at")
+    return [
+        *[differs(name, "content", "stands") for name in dataset.columns],
+        *[F.when(F.col("same") & both, differs(name, "label", "says")) for name in said],
+    ]
+
+
+def _write(lake: Lake, outcome: DataFrame, dataset: Dataset) -> dict[str, int]:
+    """Write the three tables; return how many rows were new in the first two.
+
+    Labels come from all good records, not from the new transactions alone: where an earlier run was
+    cut off between two tables, this one adds what is missing.
+    """
+    from pyspark.sql import functions as F
+
+    transactions = outcome.where("status = 'new'").withColumn("ingested_at", F.lit(datetime.now(UTC)))
+    labels = outcome.where("statement IS NOT NULL").select(
+        "tx_id", "statement.*", F.lit(dataset.name).alias("source")
+    )
+    written = {
+        "transactions": lake.insert_missing(TRANSACTIONS, transactions),
+        "labels": lake.insert_missing(LABELS, labels),
+    }
+    rejected = checks.quarantine_rows(outcome.where("status = 'rejected'"), dataset)
+    lake.insert_missing(QUARANTINE, rejected)
+    return written
+
+
+def _notes() -> Column:
+    """What to count of a checked record: itself, and its unknown and absent fields."""
+    from pyspark.sql import functions as F
+
+    return F.concat(
+        F.array(F.lit("records")),
+        F.transform("unknown", lambda name: F.concat(F.lit("unknown "), name)),
+        F.transform("absent", lambda name: F.concat(F.lit("absent "), name)),
+    )
+
+
+def _count(rows: DataFrame, words: Column) -> dict[str, int]:
+    """How many rows have each word, the most frequent first."""
+    from pyspark.sql import functions as F
+
+    counted = rows.select(F.explode(words).alias("word")).groupBy("word").count()
+    top = counted.orderBy(F.desc("count"), "word").limit(_KINDS_SHOWN)
+    return {row["word"]: row["count"] for row in top.collect()}
+
+
+def _require_dataset(lake: Lake, dataset: Dataset) -> None:
+    if lake.exists(TRANSACTIONS):
+        holds = lake.properties(TRANSACTIONS).get("dataset", dataset.name)
+        if holds != dataset.name:
+            raise DataError(
+                f"dataset: got {dataset.name}, expected {holds}, which the lake {lake.root} holds; a "
+                "lake holds one data set, so name that one or another lake"
+            )
+
+
+def _require_fields(
+    dataset: Dataset, notes: dict[str, int], records: int, unknown: list[str]
+) -> None:
+    """Every field that the data set needs is in at least one record."""
+    needed = [column.source for column in dataset.columns.values() if column.required]
+    if dataset.label:
+        needed += [name for name in (dataset.label.source, dataset.label.known_at) if name]
+    missing = [name for name in needed if records and notes.get(f"absent {name}") == records]
+    if missing:
+        raise DataError(
+            f"input: got no record with {', '.join(missing)}, expected every field that the data "
+            f"set {dataset.name} names (there are others: {', '.join(unknown) or 'none'}); correct "
+            "the data set's YAML or the input"
+        )
+
+
+def _create_tables(lake: Lake, dataset: Dataset) -> None:
+    types = dataset.column_types()
+    extra = {name: kind for name, kind in types.items() if name not in TRANSACTIONS.columns}
+    lake.create(TRANSACTIONS, extra, {"dataset": dataset.name})
+    for table in (LABELS, QUARANTINE, METRICS):
+        lake.create(table)
+
+
+@contextmanager
+def _kept(frame: DataFrame) -> Iterator[DataFrame]:
+    from pyspark import StorageLevel
+
+    frame.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield frame
+    finally:
+        frame.unpersist()
+
+
+def _readable(call: Any, *arguments: Any) -> Any:
+    """Turn what Spark says about files that it cannot read into an error for the user."""
+    from pyspark.errors import PySparkException
+
+    try:
+        return call(*arguments)
+    except PySparkException as error:
+        raise DataError(f"input: {str(error).split(' SQLSTATE')[0].strip()}") from error

@@ -1,0 +1,213 @@
+"""How a job starts: `--config FILE` and `key=value` → checked arguments → Spark → one JSON line.
+
+A job file declares `Arguments` (a subclass of `job.Arguments`) and `run(spark, args) -> dict`, and
+ends with `job.main(Arguments, run)`. The console command runs that same file.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import runpy
+import sys
+import time
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fraudlake import resources
+from fraudlake.errors import ConfigError, FraudlakeError
+
+log = logging.getLogger("fraudlake")
+
+Result = dict[str, Any]
+
+_PLAIN = {"int_parsing": "a whole number", "int_type": "a whole number", "float_parsing": "a number"}
+
+
+class Arguments(BaseModel):
+    """Arguments of a job. Field descriptions are what `--help` prints; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def explain(error: Exception, model: type[BaseModel]) -> list[str]:
+    """One sentence for each problem: the key, what was given, what was expected."""
+    if not isinstance(error, ValidationError):
+        return [f"got {' '.join(str(error).split())!r}, expected YAML keys and values"]
+    known = _keys(model)
+    problems = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        problems += [f"{key}: {text}" if key else text for text in _sentences(item, known)]
+    return problems
+
+
+def _sentences(item: Any, known: dict[str, str]) -> list[str]:
+    """What one pydantic error says, without its key."""
+    inner = item.get("ctx", {}).get("error")
+    if isinstance(inner, ConfigError):
+        return inner.problems
+    if item["type"] == "missing":
+        return [f"missing, expected {known.get(str(item['loc'][0])) or 'a value'}"]
+    if item["type"] == "extra_forbidden":
+        close = get_close_matches(str(item["loc"][-1]), known, n=1)
+        hint = f"; did you mean {close[0]}?" if close and len(item["loc"]) == 1 else ""
+        at_top = f", expected one of {', '.join(known)}" if len(item["loc"]) == 1 else ""
+        return [f"unknown key{at_top}{hint}"]
+    wanted = _PLAIN.get(item["type"], item["msg"])
+    wanted = wanted.removeprefix("Value error, ").removeprefix("Input should be ")
+    if isinstance(item["input"], (dict, BaseModel)):
+        return [f"expected {wanted}"]
+    return [f"got {item['input']!r}, expected {wanted}"]
+
+
+def _keys(model: type[BaseModel]) -> dict[str, str]:
+    return {f.alias or name: f.description or "" for name, f in model.model_fields.items()}
+
+
+def parse(model: type[Arguments], words: Sequence[str]) -> Arguments:
+    """Merge `--config FILE`s and `key=value` words (later wins) and check them.
+
+    Raises
+    ------
+    ConfigError
+        Every problem at once: files, words and keys.
+    """
+    problems: list[str] = []
+    merged: dict[str, Any] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--config" or word.startswith("--config="):
+            name = word.partition("=")[2] or (rest.pop(0) if rest else "")
+            try:
+                content = yaml.safe_load(Path(name).read_text()) if name else None
+                if not isinstance(content, dict):
+                    raise ValueError("no keys and values in it")
+                merged |= content
+            except (OSError, ValueError, yaml.YAMLError) as error:
+                reason = " ".join(str(error).split())
+                problems.append(f"--config: got {name!r}, expected a YAML file of keys ({reason})")
+        elif "=" in word and not word.startswith("-"):
+            key, _, value = word.partition("=")
+            merged[key] = value
+        else:
+            problems.append(f"{word}: got a bare word, expected key=value, --config FILE or --help")
+    try:
+        arguments = model.model_validate(merged)
+    except ValidationError as error:
+        problems += explain(error, model)
+    if problems:
+        raise ConfigError(problems)
+    return arguments
+
+
+def describe(name: str, model: type[Arguments], text: str) -> str:
+    """The text of `--help`: what the job reads and writes, and its keys with defaults."""
+    lines = [text.strip(), "", "Usage:", f"  fraudlake {name} [--config FILE]... [key=value]..."]
+    lines += [f"  spark-submit --properties-file conf/spark/PLACE.conf jobs/{name}.py ...", "", "Keys:"]
+    for field, info in model.model_fields.items():
+        key = info.alias or field
+        if info.is_required():
+            default = "required"
+        elif info.default is None:
+            default = "optional"
+        else:
+            default = f"default {_shown(info.default)}"
+        lines.append(f"  {key + '=':<14} {info.description or ''} ({default})")
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def resolved(arguments: Arguments) -> dict[str, Any]:
+    """Arguments as plain JSON values, defaults filled in, by the names a user types."""
+    return json.loads(arguments.model_dump_json(by_alias=True))
+
+
+def load(name: str) -> dict[str, Any]:
+    """The globals of `jobs/NAME.py`: its `Arguments`, its `run`, its `__doc__`."""
+    if name not in resources.jobs():
+        close = get_close_matches(name, resources.jobs(), n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigError([f"job: got {name!r}, expected one of {', '.join(resources.jobs())}{hint}"])
+    return runpy.run_path(str(resources.folder("jobs") / f"{name}.py"), run_name=f"jobs.{name}")
+
+
+def call(name: str, spark: Any, **values: Any) -> Result:
+    """Run a job inside a session that is already open; keys as a user types them.
+
+    `from` is a Python keyword: pass it as `**{"from": "2018-08-01"}`.
+    """
+    found = load(name)
+    words = [f"{key}={value}" for key, value in values.items() if value is not None]
+    return execute(name, spark, found["run"], parse(found["Arguments"], words))
+
+
+def execute(name: str, spark: Any, run: Callable[..., Result], arguments: Arguments) -> Result:
+    """Run a job on checked arguments and write its configuration into every commit it makes."""
+    from fraudlake import __version__
+
+    started = time.monotonic()
+    config = resolved(arguments)
+    log.info("%s: %s", name, " ".join(f"{k}={v}" for k, v in config.items() if v is not None))
+    note = {"job": name, "arguments": config, "fraudlake": __version__}
+    key = "spark.databricks.delta.commitInfo.userMetadata"
+    before = spark.conf.get(key, None)
+    spark.conf.set(key, json.dumps(note, sort_keys=True))
+    try:
+        result = run(spark, arguments)
+    finally:
+        if before is None:
+            spark.conf.unset(key)
+        else:
+            spark.conf.set(key, before)
+    log.info("%s: done in %.1f s", name, time.monotonic() - started)
+    return {"job": name, **result}
+
+
+def main(model: type[Arguments], run: Callable[..., Result], words: Sequence[str] | None = None) -> None:
+    """Run a job from the command line; ends the process.
+
+    Exit code 0: everything was written and the last line on standard output is one JSON object.
+    2: the configuration is wrong, nothing was started. 1: anything else.
+    """
+    words = sys.argv[1:] if words is None else words
+    module = sys.modules[run.__module__] if run.__module__ in sys.modules else None
+    text = run.__globals__.get("__doc__") or getattr(module, "__doc__", "") or ""
+    name = Path(run.__globals__["__file__"]).stem
+    if any(word in ("-h", "--help", "help") for word in words):
+        print(describe(name, model, text))
+        raise SystemExit(0)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    log.setLevel(logging.INFO)
+    try:
+        arguments = parse(model, words)
+    except ConfigError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    from fraudlake import session
+
+    spark = None
+    try:
+        spark = session.open_spark(f"fraudlake {name}")
+        result = execute(name, spark, run, arguments)
+    except ConfigError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except FraudlakeError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    finally:
+        if spark is not None:
+            spark.stop()
+    print(json.dumps(result, default=str), flush=True)

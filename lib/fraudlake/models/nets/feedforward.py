@@ -1,0 +1,47 @@
+"""Feed-forward network for rows of features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class FeedForward(nn.Module):
+    """Linear layers with ReLU and dropout between them, and one logit at the end.
+
+    Parameters
+    ----------
+    n_inputs
+        Features f.
+    hidden
+        Units of each hidden layer.
+    dropout
+        Share of hidden units dropped while training, 0 ≤ dropout < 1.
+
+    Shapes
+    ------
+    Input float32 [n, f], standardised; output float32 [n], log-odds of fraud.
+
+    Examples
+    --------
+    >>> import torch
+    >>> FeedForward(3, [8, 4], 0.2)(torch.zeros(5, 3)).shape
+    torch.Size([5])
+    """
+
+    def __init__(self, n_inputs: int, hidden: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        sizes = [n_inputs, *hidden, 1]
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        self.linear = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.linear[:-1]:
+            x = self.dropout(nn.functional.relu(layer(x)))
+        return self.linear[-1](x).squeeze(-1)

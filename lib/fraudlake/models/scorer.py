@@ -1,0 +1,155 @@
+"""What every model can do once it is loaded: score rows, explain them, place a threshold.
+
+A row's score and contributions have the same bits whatever rows stand around it. Batch and stream
+cut the same rows into different batches, and are compared to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from fraudlake.errors import ConfigError
+from fraudlake.options import Duration
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+class Line(BaseModel):
+    """Calibration as it stands in `scorer.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    slope: float = Field(gt=0)
+    intercept: float
+
+
+class Weights(BaseModel):
+    """Name and SHA-256 of the weights file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str = Field(pattern=r"^weights\.(ubj|safetensors)$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Manifest(BaseModel):
+    """The content of `scorer.json`: all there is to know of a model beside its weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    kind: str
+    features: tuple[str, ...] = Field(min_length=1)
+    definition: str
+    label_delay: Duration
+    calibration: Line
+    alert_scores: tuple[float, ...]
+    alert_days: float = Field(gt=0)
+    weights: Weights
+    settings: dict[str, Any]
+
+
+class Scorer(ABC):
+    """A loaded model. Made by `bundle.load`; each kind of model is a subclass.
+
+    Attributes
+    ----------
+    kind : str
+        `xgboost` or `mlp`.
+    features : tuple of str
+        Columns of a matrix, in order.
+    definition : str
+        Hash of the feature definitions the model was trained on.
+    label_delay : timedelta
+        Label delay of the training data.
+    digest : str
+        SHA-256 of the bundle.
+
+    Matrices are float64 [n, features], NaN where a value is missing. They are cast to float32 once,
+    on entry, where values beyond its range become its largest.
+    """
+
+    def __init__(self, manifest: Manifest, digest: str) -> None:
+        self.manifest = manifest
+        self.kind = manifest.kind
+        self.features = manifest.features
+        self.definition = manifest.definition
+        self.label_delay = manifest.label_delay
+        self.digest = digest
+
+    @abstractmethod
+    def _margins(self, x: np.ndarray) -> np.ndarray:
+        """Log-odds before calibration: float32 [n, f], n ≥ 1 → float64 [n]."""
+
+    @abstractmethod
+    def _contributions(self, x: np.ndarray) -> np.ndarray:
+        """What each feature adds to the margin: float32 [n, f], n ≥ 1 → float64 [n, f]."""
+
+    @abstractmethod
+    def _base(self) -> float:
+        """The margin that contributions start from."""
+
+    def margins(self, x: np.ndarray) -> np.ndarray:
+        """Log-odds before calibration, float64 [n]."""
+        x = self._entered(x)
+        return self._margins(x) if len(x) else np.empty(0)
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        """Calibrated probability of fraud, sigmoid(slope · margin + intercept), float64 [n]."""
+        # Not np.exp: its vector and scalar loops may differ in the last bit, so a row's bits would
+        # hang on its place in the batch. expit runs one scalar function for every element.
+        from scipy.special import expit
+
+        line = self.manifest.calibration
+        return expit(line.slope * self.margins(x) + line.intercept)
+
+    def contributions(self, x: np.ndarray) -> np.ndarray:
+        """What each feature adds, in calibrated log-odds, float64 [n, f].
+
+        `base()` + the sum of a row = slope · margin + intercept, within 1e-4 for trees (XGBoost sums
+        in float32) and within float64 rounding for networks.
+        """
+        x = self._entered(x)
+        found = self._contributions(x) if len(x) else np.empty(x.shape)
+        return self.manifest.calibration.slope * found
+
+    def base(self) -> float:
+        """Calibrated log-odds at the baseline: the trees' mean over the training rows, or the
+        network's output for a row of training means."""
+        line = self.manifest.calibration
+        return line.slope * self._base() + line.intercept
+
+    def threshold(self, alerts_per_day: float) -> float:
+        """The score that flags `alerts_per_day` transactions a day on the days set aside for it.
+
+        The k-th highest score of those days, k = ⌊alerts_per_day · days⌋; to be used as
+        score ≥ threshold, so equal scores are flagged together.
+
+        Raises
+        ------
+        ConfigError
+            k is 0, or more scores than the model keeps.
+        """
+        days, kept = self.manifest.alert_days, len(self.manifest.alert_scores)
+        # 2.3 · 10 is 22.999999999999996.
+        k = math.floor(alerts_per_day * days + 1e-9) if math.isfinite(alerts_per_day) else 0
+        if not 1 <= k <= kept:
+            raise ConfigError(
+                [
+                    f"alerts: got {alerts_per_day:g} a day, expected {1 / days:.3g} to "
+                    f"{kept / days:.6g}: the model keeps the {kept} highest scores of {days:g} days"
+                ]
+            )
+        return self.manifest.alert_scores[k - 1]
+
+    def _entered(self, x: np.ndarray) -> np.ndarray:
+        if x.ndim != 2 or x.shape[1] != len(self.features):
+            raise ValueError(
+                f"got a matrix of shape {x.shape}, expected [rows, {len(self.features)}]: "
+                f"{', '.join(self.features)}"
+            )
+        return np.clip(x, -_FLOAT32_MAX, _FLOAT32_MAX).astype(np.float32)

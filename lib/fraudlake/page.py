@@ -1,0 +1,88 @@
+"""One page on the terminal: what is in a lake, how its models did, and what was flagged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fraudlake.registry import tracking_uri
+from fraudlake.tables import FLAGGED, TABLES, Lake
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
+_MEASURES = {
+    "auc": "AUC ROC",
+    "average_precision": "average precision",
+    "card_precision_at_100": "card precision@100",
+    "tp": "frauds flagged",
+    "fp": "false alarms",
+    "fn": "frauds missed",
+}
+_REASONS_SHOWN = 3
+
+
+def show(
+    lake: Lake, models: Sequence[Mapping[str, Any]], stream: Mapping[str, Any], parity: Mapping[str, Any]
+) -> None:
+    """Print the page to standard output.
+
+    Parameters
+    ----------
+    models
+        Results of the job `train`.
+    stream, parity
+        Results of the jobs `stream` and `parity`.
+    """
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    console = Console(width=110, highlight=False)
+    console.rule("fraudlake")
+    tables = Grid("table", "rows", title="Tables", title_justify="left")
+    for table in TABLES.values():
+        if lake.exists(table):
+            tables.add_row(table.name, f"{lake.read(table).count():,}")
+    console.print(tables)
+
+    champion = models[-1]["champion"]
+    grid = Grid("test week", title="Models on the same test week", title_justify="left")
+    for model in models:
+        crown = " (champion)" if model["model_version"] == champion else ""
+        grid.add_column(f"{model['contender']} v{model['model_version']}{crown}", justify="right")
+    for key, label in _MEASURES.items():
+        grid.add_row(label, *(_figure(model[key]) for model in models))
+    console.print(grid)
+
+    console.print(_flags(lake))
+    console.print(
+        f"Streamed week: {stream['scored']:,} transactions scored in {stream['batches']} "
+        f"micro-batches, {stream['flagged']:,} flagged, {stream['quarantine']:,} in quarantine, "
+        f"{stream['duplicates']:,} duplicates.\nAgainst a batch recomputation: {parity['equal']:,} of "
+        f"{parity['rows']:,} scores and {parity['flags_equal']:,} of {parity['flags']:,} flags equal, "
+        "bit for bit.",
+        style="bold",
+    )
+    console.print(f"\nLake:   {lake.root}\nMLflow: mlflow ui --backend-store-uri {tracking_uri(lake.root)}")
+    console.rule()
+
+
+def _flags(lake: Lake, most: int = 10) -> Grid:
+    from pyspark.sql import functions as F
+    from rich.table import Table as Grid
+
+    grid = Grid("transaction", "time", "amount", "score", "reasons (log-odds)",
+                title=f"The last {most} flagged transactions", title_justify="left")  # fmt: skip
+    newest = lake.read(FLAGGED).orderBy(F.desc("event_time"), "tx_id").limit(most)
+    shown = newest.withColumn("time", F.date_format("event_time", "MM-dd HH:mm:ss"))
+    for row in shown.collect():
+        reasons = "\n".join(
+            f"{r.feature} = {r.value:,.2f} ({r.contribution:+.2f})"
+            for r in row.reasons[:_REASONS_SHOWN]
+        )
+        grid.add_row(str(row.tx_id), row.time, f"{row.amount:,}", f"{row.score:.3f}", reasons)
+    return grid
+
+
+def _figure(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

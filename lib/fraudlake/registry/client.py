@@ -1,0 +1,302 @@
+"""The one registered model, `fraudlake`: its versions, their bundles, their figures, its aliases."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, Metric, Param, RunTag
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+
+from fraudlake import __version__
+from fraudlake.errors import ConfigError, FraudlakeError
+from fraudlake.models import bundle
+from fraudlake.options import is_catalog
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fraudlake.models.scorer import Scorer
+
+NAME = "fraudlake"
+CHAMPION = "champion"
+_CODE = Path(__file__).with_name("pyfunc_scorer.py")
+
+for _noisy in ("mlflow", "alembic"):
+    logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+
+def tracking_uri(lake_root: str) -> str:
+    """Where runs and models are kept: `MLFLOW_TRACKING_URI`, else SQLite beside the lake.
+
+    Raises
+    ------
+    ConfigError
+        Neither is possible: the variable is not set and the lake is not a folder.
+    """
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        return uri
+    return f"sqlite:///{_folder(lake_root)}/mlflow.db"
+
+
+def _folder(lake_root: str) -> Path:
+    if "://" in lake_root or is_catalog(lake_root):
+        raise ConfigError(
+            [
+                f"lake: got {lake_root!r} and no MLFLOW_TRACKING_URI, expected the address of an "
+                "MLflow server in it: only a lake that is a folder can keep its models beside it"
+            ]
+        )
+    return Path(f"{Path(lake_root).resolve()}-mlflow")
+
+
+class Registry:
+    """Model versions of one lake.
+
+    Without `MLFLOW_TRACKING_URI`, the database and the artefacts are in `<lake>-mlflow`, made on
+    first use (some seconds). Several processes may open it at the same time.
+
+    Examples
+    --------
+    >>> registry = Registry("build/lake")                          # doctest: +SKIP
+    >>> scorer = registry.load(registry.resolve("champion"))       # doctest: +SKIP
+    """
+
+    def __init__(self, lake_root: str) -> None:
+        self.uri = tracking_uri(lake_root)
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            self._artifacts = None
+            self._client = MlflowClient(self.uri, self.uri)
+            return
+        folder = _folder(lake_root)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._artifacts = str(folder / "artifacts")
+        # MLflow creates the tables on first use and does not expect company while it does.
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._client = MlflowClient(self.uri, self.uri)
+
+    def find(self, fingerprint: str) -> int | None:
+        """The newest version with this fingerprint; None where there is none."""
+        found = self._client.search_model_versions(
+            f"name = '{NAME}' and tags.fingerprint = '{fingerprint}'"
+        )
+        return max((int(version.version) for version in found), default=None)
+
+    def register(
+        self,
+        files: Mapping[str, bytes],
+        *,
+        contender: str,
+        fingerprint: str,
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        figures: Mapping[str, Figure],
+        config: Mapping[str, Any],
+    ) -> int:
+        """Log one run with its model and make the model the next version; returns its number.
+
+        The version appears last and with all its tags: a run that was cut off leaves no version.
+
+        Parameters
+        ----------
+        files
+            The bundle.
+        contender
+            Name of the contender.
+        fingerprint
+            Names everything the model was made from; `find` looks for it.
+        parameters, metrics
+            Of the run. Metric names hold letters, digits, `_ - . : /` and spaces.
+        tags
+            Of the run and the version (table versions, windows); `contender`, `fingerprint`,
+            `definition` and `sha256` of the bundle are added.
+        figures
+            Kept as `figures/NAME.png`.
+        config
+            The job's resolved arguments, kept as `config.yaml`.
+        """
+        digest = bundle.digest(files)
+        scorer = bundle.load(files, digest)
+        all_tags = {
+            **{key: str(value) for key, value in tags.items()},
+            "contender": contender,
+            "fingerprint": fingerprint,
+            "definition": scorer.definition,
+            "sha256": digest,
+        }
+        client = self._client
+        run = client.create_run(self._experiment(), tags=all_tags, run_name=contender)
+        run_id = run.info.run_id
+        try:
+            self._log(run_id, parameters, metrics)
+            for name, figure in figures.items():
+                client.log_figure(run_id, figure, f"figures/{name}.png")
+            client.log_dict(run_id, dict(config), "config.yaml")
+            logged = self._log_model(run, files, scorer)
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id)
+        self._ensure_model()
+        # Not `models:/ID` as the source: a database store looks that up at the global tracking URI.
+        version = client.create_model_version(
+            NAME, logged.artifact_location, run_id, tags=all_tags, model_id=logged.model_id
+        )
+        return int(version.version)
+
+    def resolve(self, model: str) -> int:
+        """The version number behind an alias (`champion`) or a version number (`3`).
+
+        Raises
+        ------
+        FraudlakeError
+            No such version or alias; the message lists what there is.
+        """
+        aliases = self._aliases()
+        if model in aliases:
+            return aliases[model]
+        versions = self._versions()
+        if model.isdigit() and int(model) in versions:
+            return int(model)
+        known = ", ".join(map(str, versions))
+        named = ", ".join(f"{alias} ({version})" for alias, version in sorted(aliases.items()))
+        expected = f"one of the versions {known} or of the aliases {named or '(none yet)'}"
+        raise FraudlakeError(
+            f"model: got {model!r}, expected "
+            + (expected if versions else f"a model at {self.uri}, which has none; run train first")
+        )
+
+    def files(self, version: int) -> dict[str, bytes]:
+        """The bundle of a version, compared with the SHA-256 it was registered with.
+
+        Raises
+        ------
+        FraudlakeError
+            There is no such version, or its files are not those that were registered.
+        """
+        found = self._version(version)
+        source = self._client.get_model_version_download_uri(NAME, str(version))
+        with tempfile.TemporaryDirectory() as folder:
+            path = mlflow.artifacts.download_artifacts(
+                f"{source}/artifacts/bundle", dst_path=folder, tracking_uri=self.uri
+            )
+            files = {file.name: file.read_bytes() for file in Path(path).iterdir()}
+        # Here and not only in `load`: batch and stream ship these bytes to their workers.
+        bundle.load(files, found.tags.get("sha256", "none"))
+        return files
+
+    def load(self, version: int) -> Scorer:
+        """The scorer of a version, opened by our own loader after its SHA-256 was compared."""
+        return bundle.load(self.files(version))
+
+    def champion(self) -> int | None:
+        """Version with the alias `champion`, None where no version has it."""
+        return self._aliases().get(CHAMPION)
+
+    def promote(self, version: int, alias: str = CHAMPION) -> None:
+        """Move an alias to a version."""
+        self._version(version)
+        self._client.set_registered_model_alias(NAME, alias, str(version))
+
+    def metrics(self, version: int) -> dict[str, float]:
+        """The metrics that were registered with a version."""
+        return dict(self._client.get_run(self._version(version).run_id).data.metrics)
+
+    def describe(self, version: int) -> dict[str, Any]:
+        """`version`, `run_id`, `created_at` (UTC), `aliases`, `parameters`, and every tag by name."""
+        found = self._version(version)
+        created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+        return {
+            **found.tags,
+            "version": version,
+            "run_id": found.run_id,
+            "created_at": created.isoformat(),
+            "aliases": sorted(a for a, v in self._aliases().items() if v == version),
+            "parameters": dict(self._client.get_run(found.run_id).data.params),
+        }
+
+    def _version(self, version: int) -> ModelVersion:
+        try:
+            return self._client.get_model_version(NAME, str(version))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        known = ", ".join(map(str, self._versions())) or "none yet; run train first"
+        raise FraudlakeError(f"model: got version {version}, expected one of: {known}")
+
+    def _versions(self) -> list[int]:
+        return sorted(int(v.version) for v in self._client.search_model_versions(f"name = '{NAME}'"))
+
+    def _aliases(self) -> dict[str, int]:
+        found = self._client.search_registered_models(f"name = '{NAME}'")
+        return {alias: int(v) for model in found for alias, v in model.aliases.items()}
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(NAME)
+        if found is None:
+            try:
+                return self._client.create_experiment(NAME, artifact_location=self._artifacts)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = self._client.get_experiment_by_name(NAME)
+        return found.experiment_id
+
+    def _ensure_model(self) -> None:
+        try:
+            self._client.create_registered_model(NAME)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _log(self, run_id: str, parameters: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items()],
+            params=[Param(name, str(value)) for name, value in parameters.items()],
+            tags=[RunTag("fraudlake", __version__)],
+        )
+
+    def _log_model(self, run: Any, files: Mapping[str, bytes], scorer: Scorer) -> LoggedModel:
+        """Log the bundle with the code that scores it, by the client alone: MLflow's own
+        `log_model` works on the process's global tracking URI and active run."""
+        import pandas as pd
+
+        client, run_id = self._client, run.info.run_id
+        logged = client.create_logged_model(run.info.experiment_id, NAME, run_id)
+        signature = ModelSignature(
+            Schema([ColSpec(DataType.double, name) for name in scorer.features]),
+            Schema([ColSpec(DataType.double, "score")]),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            content = Path(folder) / "bundle"
+            content.mkdir()
+            for name, data in files.items():
+                (content / name).write_bytes(data)
+            mlflow.pyfunc.save_model(
+                f"{folder}/model",
+                python_model=str(_CODE),
+                artifacts={"bundle": str(content)},
+                model_config={"sha256": scorer.digest},
+                signature=signature,
+                input_example=pd.DataFrame([[0.0] * len(scorer.features)], columns=scorer.features),
+                pip_requirements=[f"fraudlake=={__version__}"],
+                mlflow_model=Model(run_id=run_id, model_id=logged.model_id),
+            )
+            client.log_model_artifacts(logged.model_id, f"{folder}/model")
+        client.finalize_logged_model(logged.model_id, "READY")
+        return logged

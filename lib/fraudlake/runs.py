@@ -1,0 +1,32 @@
+"""What a run measured: rows of the table `metrics`, written once for each distinct run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from fraudlake.tables import METRICS, Lake
+
+
+def run_id(job: str, **inputs: Any) -> str:
+    """Name of a run, made from what goes into it: equal inputs, equal name (16 hex digits).
+
+    >>> run_id("score", features=3, model=1) == run_id("score", model=1, features=3)
+    True
+    """
+    text = json.dumps({"job": job, **inputs}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def record(
+    lake: Lake, job: str, run: str, table_version: int, figures: Mapping[str, float | int]
+) -> None:
+    """Write figures of a run to `metrics`. Re-run rule: a figure that stands is left as it is."""
+    now = datetime.now(UTC)
+    rows = [(job, run, table_version, name, float(v), now) for name, v in figures.items()]
+    schema = ", ".join(f"{name} {kind}" for name, kind in METRICS.columns.items())
+    lake.create(METRICS)
+    lake.insert_missing(METRICS, lake.spark.createDataFrame(rows, schema))

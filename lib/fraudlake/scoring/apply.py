@@ -1,0 +1,119 @@
+"""A scorer over a DataFrame: the same code scores test rows, the feature table and the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from fraudlake.tables import REASONS_TYPE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from fraudlake.models.scorer import Scorer
+
+REASONS_PER_FLAG = 5
+
+_loaded: dict[str, Scorer] = {}
+
+
+def _scorer(files: dict[str, bytes], digest: str) -> Scorer:
+    """The scorer of a bundle, opened once in each Python worker."""
+    if digest not in _loaded:
+        from fraudlake.models import bundle
+
+        _loaded.clear()
+        _loaded[digest] = bundle.load(files, digest)
+    return _loaded[digest]
+
+
+def score_rows(
+    frame: DataFrame, files: dict[str, bytes], threshold: float | None, carry: Sequence[str]
+) -> DataFrame:
+    """Score every row; give reasons for those that reach the threshold.
+
+    Parameters
+    ----------
+    frame
+        One row a transaction, with the model's feature columns.
+    files
+        The model's bundle (`fraudlake.models.bundle`).
+    threshold
+        Flag where score ≥ threshold; None gives scores alone.
+    carry
+        Columns of `frame` to keep.
+
+    Returns
+    -------
+    DataFrame
+        `carry`, `score` (double) and, with a threshold, `reasons` (array of structs `feature`,
+        `value`, `contribution` in log-odds, strongest first: what pushes the score up, at least
+        one and at most 5; null on rows below the threshold). Grain: one row for each row of `frame`.
+    """
+    from pyspark.sql.types import StructType
+
+    from fraudlake.models import bundle
+
+    digest = bundle.digest(files)
+    features = list(bundle.load(files, digest).features)
+    needed = list(dict.fromkeys([*carry, *features]))
+    carried = [frame.schema[name] for name in carry]
+    added = "score double" + (f", reasons {REASONS_TYPE}" if threshold is not None else "")
+    schema = StructType([*carried, *StructType.fromDDL(added)])
+    broadcast = frame.sparkSession.sparkContext.broadcast(files)
+
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        scorer = _scorer(broadcast.value, digest)
+        for batch in batches:
+            matrix = to_matrix(batch, features)
+            scores = scorer.score(matrix)
+            columns = [batch.column(name) for name in carry] + [pa.array(scores, pa.float64())]
+            names = [*carry, "score"]
+            if threshold is not None:
+                columns.append(_reasons(scorer, matrix, scores >= threshold))
+                names.append("reasons")
+            yield pa.RecordBatch.from_arrays(columns, names)
+
+    return frame.select(*needed).mapInArrow(score, schema)
+
+
+def to_matrix(batch: pa.RecordBatch, features: Sequence[str]):
+    """Feature columns as a float64 matrix [rows, features]; null becomes NaN."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    matrix = np.empty((batch.num_rows, len(features)))
+    for position, name in enumerate(features):
+        values = pc.cast(batch.column(name), "float64")
+        matrix[:, position] = values.to_numpy(zero_copy_only=False)
+    return matrix
+
+
+def _reasons(scorer: Scorer, matrix, flags) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    kind = pa.list_(
+        pa.struct(
+            [("feature", pa.string()), ("value", pa.float64()), ("contribution", pa.float64())]
+        )
+    )
+    reasons: list[list[dict] | None] = [None] * len(matrix)
+    rows = np.flatnonzero(flags)
+    if len(rows):
+        contributions = scorer.contributions(matrix[rows])
+        order = np.argsort(-contributions, axis=1, kind="stable")[:, :REASONS_PER_FLAG]
+        for row, line, best in zip(rows, contributions, order, strict=True):
+            reasons[row] = [
+                {
+                    "feature": scorer.features[i],
+                    "value": float(matrix[row, i]),
+                    "contribution": float(line[i]),
+                }
+                for i in best
+                if line[i] > 0 or i == best[0]
+            ]
+    return pa.array(reasons, kind)

@@ -1,0 +1,125 @@
+"""Scores a range of the feature table into `scores` and `flagged`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from fraudlake.errors import DataError
+from fraudlake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Lake, time_range
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+MODEL = "fraudlake"
+
+
+def check_definition(model_version: int, trained_on: str, found: str) -> None:
+    """Refuse to score features that the model was not trained on.
+
+    Raises
+    ------
+    DataError
+        The two definition hashes differ.
+    """
+    if trained_on != found:
+        raise DataError(
+            f"model version {model_version} was trained on feature definition {trained_on}, got "
+            f"{found}: build the features it was trained on, or train a model on these"
+        )
+
+
+def stamp(scored: DataFrame, model_version: int, definition: str, threshold: float) -> DataFrame:
+    """Scored rows with the columns that `scores` and `flagged` share: model, version, times."""
+    from pyspark.sql import functions as F
+
+    now = F.current_timestamp()
+    return scored.withColumns(
+        {
+            "model": F.lit(MODEL),
+            "model_version": F.lit(model_version).cast("int"),
+            "definition": F.lit(definition),
+            "threshold": F.lit(threshold),
+            "scored_at": now,
+            "flagged_at": now,
+        }
+    )
+
+
+def create_tables(lake: Lake, entities: Mapping[str, str]) -> None:
+    """Make `scores` and `flagged` where they are missing; `entities`: column → SQL type."""
+    lake.create(SCORES)
+    lake.create(FLAGGED, entities)
+
+
+def score_range(
+    lake: Lake,
+    files: dict[str, bytes],
+    model_version: int,
+    alerts: float,
+    start: datetime | None,
+    end: datetime | None,
+) -> dict[str, Any]:
+    """Score the features of [start, end) and flag what reaches the alert budget's threshold.
+
+    Re-run rule: a transaction that has a score of this model version, or a flag, keeps it.
+
+    Parameters
+    ----------
+    files
+        The model's bundle.
+    alerts
+        Alert budget, alerts a day; the threshold is the one that met it on the days the model kept
+        aside.
+
+    Returns
+    -------
+    dict
+        `rows` read, `scores` added, `flagged` (rows at or above the threshold), `flags` added,
+        `threshold`.
+
+    Raises
+    ------
+    DataError
+        No features in the range, or another definition than the model's.
+    """
+    from pyspark import StorageLevel
+    from pyspark.sql import functions as F
+
+    from fraudlake.models import bundle
+    from fraudlake.scoring.apply import score_rows
+
+    within = time_range(start, end)
+    features = lake.read(FEATURES).where(within)
+    definitions = [row[0] for row in features.select("definition").distinct().collect()]
+    if not definitions:
+        raise DataError(f"features: got no rows with {within}, expected some; run the features job")
+    scorer = bundle.load(files)
+    for found in definitions:
+        check_definition(model_version, scorer.definition, found)
+    threshold = scorer.threshold(alerts)
+
+    scored = score_rows(features, files, threshold, ["tx_id", "event_time"])
+    scored = stamp(scored, model_version, scorer.definition, threshold)
+    scored = scored.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        transactions = lake.read(TRANSACTIONS).where(within)
+        base = {*TRANSACTIONS.columns, *FEATURES.columns}
+        entities = {n: t for n, t in transactions.dtypes if n in features.columns and n not in base}
+        create_tables(lake, entities)
+        reached = scored.where(F.col("score") >= F.col("threshold"))
+        details = transactions.select("tx_id", "amount", *entities)
+        flags = details.join(F.broadcast(reached), "tx_id")
+        rows, flagged = scored.agg(
+            F.count("*"), F.count_if(F.col("score") >= F.col("threshold"))
+        ).first()
+        return {
+            "rows": rows,
+            "scores": lake.insert_missing(SCORES, scored, within),
+            "flagged": flagged,
+            "flags": lake.insert_missing(FLAGGED, flags, within),
+            "threshold": threshold,
+        }
+    finally:
+        scored.unpersist()

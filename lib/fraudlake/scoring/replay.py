@@ -1,0 +1,72 @@
+"""Cuts recorded input into one file for each slice of event time, for a back-test of the stream."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from fraudlake.tables import time_range
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from fraudlake.datasets import Dataset
+
+_STEP_MS = 10
+
+
+def slices(
+    records: DataFrame,
+    dataset: Dataset,
+    every: timedelta,
+    folder: str,
+    start: datetime | None,
+    end: datetime | None,
+) -> DataFrame:
+    """The records as a stream, one micro-batch for each slice of event time, in event order.
+
+    The slices are written to `folder`, one Parquet file each, modification times in event order,
+    which is the order in which a file stream takes them. Records without a usable event time go
+    into the first slice. What an earlier run has cut into the folder is used again.
+
+    Parameters
+    ----------
+    records
+        Records as `fraudlake.ingest.sources.read` gives them.
+    every
+        Length of a slice in event time.
+    start, end
+        Only events with start ≤ event_time < end, and records without a usable event time.
+
+    Returns
+    -------
+    DataFrame
+        A streaming DataFrame with the columns of `records`.
+    """
+    from pyspark.sql import functions as F
+
+    from fraudlake.ingest import checks
+
+    spark = records.sparkSession
+    path = spark.sparkContext._jvm.org.apache.hadoop.fs.Path
+    files = path(folder).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    if not files.exists(path(folder, "_SUCCESS")):
+        time_of_event = checks.event_time(records, dataset)
+        timed = records.withColumn("_time", time_of_event)
+        timed = timed.where(f"_time IS NULL OR ({time_range(start, end, '_time')})")
+        number = F.floor(F.unix_seconds("_time") / int(every.total_seconds()))
+        timed = timed.withColumn("event_slice", F.coalesce(number, F.lit(0)).cast("bigint"))
+        writer = timed.drop("_time").repartition("event_slice").write.mode("overwrite")
+        writer.partitionBy("event_slice").parquet(folder)
+    found = files.globStatus(path(folder, "event_slice=*/*.parquet"))
+    ordered = sorted(found, key=lambda status: _number(status.getPath().getParent().getName()))
+    newest = int(time.time() * 1000)
+    for position, status in enumerate(ordered):
+        files.setTimes(status.getPath(), newest - (len(ordered) - position) * _STEP_MS, -1)
+    reader = spark.readStream.schema(records.schema).option("maxFilesPerTrigger", 1)
+    return reader.parquet(folder).select(*records.columns)
+
+
+def _number(folder: str) -> int:
+    return int(folder.removeprefix("event_slice="))

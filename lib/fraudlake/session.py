@@ -1,0 +1,128 @@
+"""Opens Spark: on one machine from `conf/spark/local.conf`, or as spark-submit has set it up."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fraudlake import resources
+from fraudlake.errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_DELTA_CLASS = "io.delta.sql.DeltaSparkSessionExtension"
+
+
+def local_properties(path: Path | None = None) -> dict[str, str]:
+    """Properties of `conf/spark/local.conf`: one `key value` a line, `#` starts a comment line."""
+    path = path or resources.folder("conf") / "spark" / "local.conf"
+    pairs = (line.split(None, 1) for line in path.read_text().splitlines())
+    return {p[0]: p[1].strip() for p in pairs if len(p) == 2 and not p[0].startswith("#")}
+
+
+def open_spark(app_name: str, **properties: str) -> SparkSession:
+    """The Spark session of this process.
+
+    Under spark-submit its properties rule; else `conf/spark/local.conf` does. Executors run the
+    Python of this process unless `PYSPARK_PYTHON` or `spark.pyspark.python` says otherwise.
+
+    Parameters
+    ----------
+    app_name
+        Name shown in Spark's UI and logs.
+    properties
+        Further Spark properties, `_` for `.` not allowed: pass them as `**{"spark.x": "y"}`.
+
+    Raises
+    ------
+    EnvironmentProblem
+        Delta's JARs are not on the class path, or Java is missing.
+    """
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    settings = dict(properties)
+    if not submitted:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        settings = local_properties() | settings
+        _check_jars(settings)
+    builder = SparkSession.builder.appName(app_name)
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    try:
+        spark = builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        raise EnvironmentProblem(
+            f"Spark did not start ({error.getCondition()}): got no answer from Java, expected Java "
+            "17 or 21 on PATH or JAVA_HOME, and the memory that spark.driver.memory asks for; run "
+            "`make setup` to have both checked"
+        ) from error
+    spark.sparkContext.setLogLevel("ERROR")
+    jvm = spark.sparkContext._jvm
+    try:
+        jvm.java.lang.Class.forName(_DELTA_CLASS, False, jvm.Thread.currentThread().getContextClassLoader())
+    except Exception:
+        spark.stop()
+        raise EnvironmentProblem(_no_jars("the class path")) from None
+    if spark.conf.get("spark.sql.session.timeZone") != "UTC":
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    return spark
+
+
+def _check_jars(settings: dict[str, str]) -> None:
+    import pyspark
+
+    folder = Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent) / "jars"
+    if settings.get("spark.jars") or settings.get("spark.jars.packages"):
+        return
+    if not glob.glob(str(folder / "delta-spark_*.jar")):
+        raise EnvironmentProblem(_no_jars(str(folder)))
+
+
+def _no_jars(where: str) -> str:
+    return (
+        f"Delta Lake is missing: got no delta-spark JAR on {where}, expected the JARs listed in "
+        "scripts/jars.sha256; run `make setup`, or name them with spark.jars"
+    )
+
+
+def slots(spark: SparkSession) -> int:
+    """Tasks that can run at the same time: cores of all executors / `spark.task.cpus`.
+
+    On a cluster whose executors are still registering this waits for what the application asked for
+    (at most 30 s).
+    """
+    import time
+
+    context = spark.sparkContext
+    cpus = int(context.getConf().get("spark.task.cpus", "1"))
+    if context.master.startswith("local") and not context.master.startswith("local-cluster"):
+        return context.defaultParallelism // cpus
+    wanted = int(context.getConf().get("spark.cores.max", "0"))
+    deadline = time.monotonic() + 30
+    while context.defaultParallelism < wanted and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return context.defaultParallelism // cpus
+
+
+def require_slots(spark: SparkSession, workers: int, what: str) -> None:
+    """Refuse at once what would otherwise wait ten minutes for tasks that cannot start together.
+
+    Raises
+    ------
+    EnvironmentProblem
+        Fewer slots than workers.
+    """
+    free = slots(spark)
+    if free < workers:
+        raise EnvironmentProblem(
+            f"{what} needs {workers} tasks at the same time, got {free} slots: give the application "
+            f"{workers} cores (spark.master local[{workers}], or spark.cores.max={workers}) or lower "
+            "the contender's `workers`"
+        )

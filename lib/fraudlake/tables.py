@@ -1,0 +1,345 @@
+"""The lake: names, columns, keys, clustering and constraints of every table, and every way to write.
+
+A table has one rule for running its job again, and each write here names it:
+
+| write | re-run rule |
+|---|---|
+| `insert_missing` | rows whose key stands are left as they are; nothing to add, no commit |
+| `append_once` | a (application, version) pair that was committed is skipped |
+| `replace_range` | the rows of a time range are replaced whole; equal inputs give equal rows |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from fraudlake.errors import DataError
+from fraudlake.options import is_catalog
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+REASONS_TYPE = "array<struct<feature: string, value: double, contribution: double>>"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Declaration of one table; `columns` are those every lake has, a data set adds its own."""
+
+    name: str
+    columns: Mapping[str, str]
+    key: tuple[str, ...]
+    cluster_by: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    append_only: bool = False
+
+
+TRANSACTIONS = Table(
+    "transactions",
+    {
+        "tx_id": "bigint",
+        "event_time": "timestamp",
+        "amount": "decimal(18,2)",
+        "ingested_at": "timestamp",
+        "source_file": "string",
+    },
+    key=("tx_id",),
+    cluster_by=("event_time",),
+    required=("tx_id", "event_time", "amount"),
+    constraints={"amount_not_negative": "amount >= 0"},
+)
+LABELS = Table(
+    "labels",
+    {"tx_id": "bigint", "is_fraud": "boolean", "known_at": "timestamp", "source": "string"},
+    key=("tx_id", "known_at", "source"),
+    cluster_by=("known_at",),
+    required=("tx_id", "is_fraud", "known_at", "source"),
+    append_only=True,
+)
+QUARANTINE = Table(
+    "quarantine",
+    {
+        "record_id": "string",
+        "raw": "string",
+        "reasons": "array<string>",
+        "source_file": "string",
+        "dataset": "string",
+        "quarantined_at": "timestamp",
+    },
+    key=("record_id",),
+    required=("record_id", "reasons"),
+    append_only=True,
+)
+FEATURES = Table(
+    "features",
+    {"tx_id": "bigint", "event_time": "timestamp", "definition": "string"},
+    key=("tx_id",),
+    cluster_by=("event_time",),
+    required=("tx_id", "event_time", "definition"),
+)
+SCORES = Table(
+    "scores",
+    {
+        "tx_id": "bigint",
+        "event_time": "timestamp",
+        "score": "double",
+        "model": "string",
+        "model_version": "int",
+        "definition": "string",
+        "scored_at": "timestamp",
+    },
+    key=("tx_id", "model", "model_version"),
+    cluster_by=("event_time",),
+    required=("tx_id", "score", "model_version"),
+    constraints={"score_is_probability": "score >= 0 AND score <= 1"},
+    append_only=True,
+)
+FLAGGED = Table(
+    "flagged",
+    {
+        "tx_id": "bigint",
+        "event_time": "timestamp",
+        "amount": "decimal(18,2)",
+        "score": "double",
+        "threshold": "double",
+        "reasons": REASONS_TYPE,
+        "model": "string",
+        "model_version": "int",
+        "flagged_at": "timestamp",
+    },
+    key=("tx_id",),
+    cluster_by=("event_time",),
+    required=("tx_id", "score", "threshold", "reasons", "model_version"),
+    constraints={"score_reaches_threshold": "score >= threshold"},
+    append_only=True,
+)
+METRICS = Table(
+    "metrics",
+    {
+        "job": "string",
+        "run": "string",
+        "table_version": "bigint",
+        "name": "string",
+        "value": "double",
+        "time": "timestamp",
+    },
+    key=("job", "run", "name"),
+    required=("job", "run", "name"),
+    append_only=True,
+)
+TABLES = {
+    t.name: t for t in (TRANSACTIONS, LABELS, QUARANTINE, FEATURES, SCORES, FLAGGED, METRICS)
+}
+
+
+class Lake:
+    """All tables under one root: a folder or URI (`PATH/NAME`), or `catalog.schema` (`….NAME`)."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = root.rstrip("/")
+        self.in_catalog = is_catalog(self.root)
+
+    def reference(self, table: Table) -> str:
+        """How SQL names the table."""
+        return f"{self.root}.{table.name}" if self.in_catalog else f"delta.`{self.path(table)}`"
+
+    def path(self, table: Table) -> str:
+        """Where a path lake keeps the table."""
+        return f"{self.root}/{table.name}"
+
+    def folder(self, name: str) -> str:
+        """A working folder of the lake (snapshots, stream state): below the root, or the warehouse."""
+        if not self.in_catalog:
+            return f"{self.root}/_{name}"
+        warehouse = self.spark.conf.get("spark.sql.warehouse.dir")
+        return f"{warehouse}/_fraudlake/{self.root}/{name}"
+
+    def exists(self, table: Table) -> bool:
+        from delta.tables import DeltaTable
+
+        if self.in_catalog:
+            return self.spark.catalog.tableExists(self.reference(table))
+        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """The table, as of a version where one is given.
+
+        Raises
+        ------
+        DataError
+            The table does not exist; the message says which job writes it.
+        """
+        if not self.exists(table):
+            raise DataError(
+                f"{table.name}: got no table under {self.root}, expected one; run the job that "
+                "writes it first (ingest → features → train → score)"
+            )
+        if version is None:
+            return self.spark.table(self.reference(table))
+        return self.spark.sql(f"SELECT * FROM {self.reference(table)} VERSION AS OF {version}")
+
+    def version(self, table: Table) -> int:
+        """Number of the table's newest commit; −1 where it does not exist."""
+        if not self.exists(table):
+            return -1
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT 1")
+        return history.select("version").first()[0]
+
+    def properties(self, table: Table) -> dict[str, str]:
+        """The table's own properties (`fraudlake.dataset`, …) without the prefix."""
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.reference(table)}").collect()
+        prefix = "fraudlake."
+        return {r[0].removeprefix(prefix): r[1] for r in rows if r[0].startswith(prefix)}
+
+    def create(
+        self,
+        table: Table,
+        extra: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make the table where it is missing; leave it alone where it stands.
+
+        Parameters
+        ----------
+        extra
+            Columns that this lake's data set or feature set adds, with their SQL types.
+        properties
+            Written as `fraudlake.NAME` table properties.
+
+        Raises
+        ------
+        DataError
+            The table stands and lacks one of the columns, or has it with another type.
+        """
+        columns = {**table.columns, **(extra or {})}
+        if self.exists(table):
+            have = dict(self.spark.table(self.reference(table)).dtypes)
+            wrong = [
+                f"{name} (got {have.get(name, 'no such column')}, expected {kind})"
+                for name, kind in columns.items()
+                if have.get(name, "").replace(" ", "") != kind.replace(" ", "")
+                and table.columns.get(name) != REASONS_TYPE
+            ]
+            if wrong:
+                raise DataError(
+                    f"{table.name} under {self.root} has other columns: {'; '.join(wrong)}; use "
+                    "another lake, or the data set and feature set that made this one"
+                )
+            return
+        fields = ", ".join(
+            f"{name} {kind}{' NOT NULL' if name in table.required else ''}"
+            for name, kind in columns.items()
+        )
+        settings = {f"fraudlake.{name}": value for name, value in (properties or {}).items()}
+        if table.append_only:
+            settings["delta.appendOnly"] = "true"
+        cluster = f"CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else ""
+        quoted = ", ".join(f"'{name}' = '{value}'" for name, value in settings.items())
+        shown = f"TBLPROPERTIES ({quoted})" if settings else ""
+        self.spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self.reference(table)} ({fields}) USING delta "
+            f"{cluster} {shown}"
+        )
+        for name, rule in table.constraints.items():
+            self.spark.sql(
+                f"ALTER TABLE {self.reference(table)} ADD CONSTRAINT {name} CHECK ({rule})"
+            )
+
+    def insert_missing(self, table: Table, rows: DataFrame, within: str = "true") -> int:
+        """Add the rows whose key is not in the table yet; return how many.
+
+        Re-run rule: rows that stand are left as they are. Where nothing is new, nothing is
+        committed.
+
+        Parameters
+        ----------
+        rows
+            Columns of the table, each key once.
+        within
+            SQL condition on the table that all of `rows` meet (a range of `event_time`, say), so
+            that only that part of the table is read.
+        """
+        from pyspark import StorageLevel
+
+        keys = list(table.key)
+        target = self.spark.table(self.reference(table))
+        standing = target.where(within).select(*keys)
+        new = rows.join(standing, keys, "left_anti").select(*target.columns)
+        new = new.persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            count = new.count()
+            if count:
+                same = " AND ".join(f"t.{k} = s.{k}" for k in keys)
+                self.spark.sql(
+                    f"MERGE INTO {self.reference(table)} t USING {{new}} s "
+                    f"ON {same} WHEN NOT MATCHED THEN INSERT *",
+                    new=new,
+                )
+        finally:
+            new.unpersist()
+        return count
+
+    def append_once(self, table: Table, rows: DataFrame, application: str, version: int) -> None:
+        """Append, unless this application has committed this version or a later one.
+
+        Re-run rule: a version not above the last committed one of the same application is skipped,
+        so one application name stands for one logical write to one table.
+        """
+        target = self.spark.table(self.reference(table))
+        writer = (
+            rows.select(*target.columns)
+            .write.format("delta")
+            .mode("append")
+            .option("txnAppId", application)
+            .option("txnVersion", version)
+        )
+        if self.in_catalog:
+            writer.saveAsTable(self.reference(table))
+        else:
+            writer.save(self.path(table))
+
+    def replace_range(
+        self,
+        table: Table,
+        rows: DataFrame,
+        start: datetime | None,
+        end: datetime | None,
+    ) -> None:
+        """Replace the rows with start ≤ event_time < end by `rows` (None: no bound).
+
+        Re-run rule: equal inputs give equal rows.
+        """
+        target = self.spark.table(self.reference(table))
+        writer = rows.select(*target.columns).write.format("delta").mode("overwrite")
+        writer = writer.option("replaceWhere", time_range(start, end))
+        if self.in_catalog:
+            writer.saveAsTable(self.reference(table))
+        else:
+            writer.save(self.path(table))
+
+
+def time_range(start: datetime | None, end: datetime | None, column: str = "event_time") -> str:
+    """SQL condition start ≤ column < end; `true` where neither bound is given.
+
+    >>> time_range(datetime(2018, 8, 1), None)
+    "event_time >= TIMESTAMP '2018-08-01T00:00:00+00:00'"
+    """
+    from datetime import UTC
+
+    parts = []
+    for sign, bound in ((">=", start), ("<", end)):
+        if bound is not None:
+            bound = bound.replace(tzinfo=UTC) if bound.tzinfo is None else bound
+            parts.append(f"{column} {sign} TIMESTAMP '{bound.isoformat()}'")
+    return " AND ".join(parts) or "true"
+
+
+def union(frames: Sequence[DataFrame]) -> DataFrame:
+    """Rows of all frames, columns by name."""
+    return reduce(lambda a, b: a.unionByName(b), frames)

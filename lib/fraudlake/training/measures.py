@@ -1,0 +1,235 @@
+"""How good scores are, computed in Spark: no row leaves its task, only sums and top lists do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame
+
+_BINS_PER_DECADE = 5
+_DECADES = 4
+_CURVE_POINTS = 200
+_TINY = 1e-15
+
+
+def ranking(scored: DataFrame) -> dict[str, Any]:
+    """Area under the ROC curve and average precision, exact, equal scores counted together.
+
+    AUC is the chance that a fraud scores above a non-fraud, ties half. Average precision is the sum
+    over distinct scores, highest first, of (recall gained) · (precision down to there), which is
+    what scikit-learn computes.
+
+    One row is kept for each distinct score, the scores are cut into ranges, each range is sorted on
+    its own, and all that is collected is one row a range: its totals, then its part of the sums.
+
+    Parameters
+    ----------
+    scored
+        `score` (double), `label` (1, 0); both classes.
+
+    Returns
+    -------
+    dict
+        `auc`, `average_precision`, and `curve`: `recall` and `precision`, at most about 200 points,
+        lists of equal length in order of falling score.
+
+    Examples
+    --------
+    See `benchmarks/handbook_week.py`.
+    """
+    from pyspark import StorageLevel
+    from pyspark.sql import functions as F
+
+    groups = scored.groupBy("score").agg(F.count("*").alias("n"), F.sum("label").alias("frauds"))
+    groups = groups.repartitionByRange(F.desc("score")).sortWithinPartitions(F.desc("score"))
+    groups = groups.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        part = F.spark_partition_id().alias("part")
+        totals = groups.groupBy(part).agg(F.sum("n"), F.sum("frauds")).collect()
+        before, rows, frauds = {}, 0, 0
+        for number, n, positive in sorted(totals):
+            before[number] = (rows, frauds)
+            rows, frauds = rows + n, frauds + positive
+        schema = "auc double, ap double, recall array<double>, precision array<double>"
+        sums = groups.select(part, "n", "frauds").mapInArrow(
+            lambda batches: _partial_sums(batches, before, rows, frauds), schema
+        )
+        parts = sums.collect()
+    finally:
+        groups.unpersist()
+    return {
+        "auc": float(sum(p.auc for p in parts)),
+        "average_precision": float(sum(p.ap for p in parts)),
+        "curve": {
+            "recall": [value for p in parts for value in p.recall],
+            "precision": [value for p in parts for value in p.precision],
+        },
+    }
+
+
+def _partial_sums(
+    batches: Iterator[pa.RecordBatch], before: dict[int, tuple[int, int]], rows: int, frauds: int
+) -> Iterator[pa.RecordBatch]:
+    """One range's part of AUC and average precision, given the totals of the ranges above it."""
+    import pyarrow as pa
+
+    table = pa.Table.from_batches(batches)
+    if not table.num_rows:
+        return
+    n, positive = table["n"].to_numpy(), table["frauds"].to_numpy()
+    rows_above, frauds_above = before[table["part"][0].as_py()]
+    found = frauds_above + np.cumsum(positive)
+    flagged = rows_above + np.cumsum(n)
+    negative = n - positive
+    negatives = rows - frauds
+    below = negatives - (flagged - found)
+    auc = positive @ (below + negative / 2) / frauds / negatives
+    precision = found / flagged
+    ap = (positive / frauds) @ precision
+    recall = found / frauds
+    step = np.floor(recall * _CURVE_POINTS)
+    keep = np.r_[True, step[1:] != step[:-1]]
+    yield pa.RecordBatch.from_pydict(
+        {
+            "auc": pa.array([auc], pa.float64()),
+            "ap": pa.array([ap], pa.float64()),
+            "recall": pa.array([recall[keep]], pa.list_(pa.float64())),
+            "precision": pa.array([precision[keep]], pa.list_(pa.float64())),
+        }
+    )
+
+
+def card_precision(scored: DataFrame, card: str, k: int) -> float:
+    """Card precision at k: the share of frauds among the k cards that analysts check each day.
+
+    Each day (UTC) a card stands with its highest score; it is a hit where any of its transactions
+    that day is a fraud. The k highest cards are checked (equal scores: smaller card first), hits / k
+    is averaged over days, and a card that was a hit leaves the days after.
+
+    Only k · (number of days) candidates a day are collected: no more than k cards leave a day.
+
+    Parameters
+    ----------
+    scored
+        `event_time`, `score`, `label`, and the card's column.
+    card
+        Name of that column.
+    k
+        Cards that can be checked in a day.
+
+    References
+    ----------
+    Le Borgne, Siblini, Lebichot, Bontempi (2022), Reproducible Machine Learning for Credit Card
+    Fraud Detection – Practical Handbook, chapter 4.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    day = F.to_date("event_time").alias("day")
+    cards = scored.groupBy(day, F.col(card).alias("card")).agg(
+        F.max("score").alias("score"), F.max("label").alias("label")
+    )
+    days = cards.select(F.count_distinct("day")).first()[0]
+    order = Window.partitionBy("day").orderBy(F.desc("score"), F.asc("card"))
+    ranked = cards.withColumn("rank", F.row_number().over(order))
+    candidates = ranked.where(F.col("rank") <= k * days).orderBy("day", "rank")
+    return _card_precision(candidates.select("day", "card", "label").collect(), k)
+
+
+def _card_precision(candidates: Sequence[Any], k: int) -> float:
+    """From (day, card, label) in order of day and rank."""
+    detected: set[Any] = set()
+    checked: dict[Any, int] = {}
+    hits: dict[Any, set[Any]] = {}
+    for day, card, label in candidates:
+        found = hits.setdefault(day, set())
+        if card in detected or checked.get(day, 0) == k:
+            continue
+        checked[day] = checked.get(day, 0) + 1
+        if label:
+            found.add(card)
+            detected.add(card)
+    return sum(len(found) for found in hits.values()) / (k * len(hits))
+
+
+def confusion(scored: DataFrame, threshold: float) -> dict[str, int]:
+    """Counts `tp`, `fp`, `fn`, `tn` where score ≥ threshold is flagged."""
+    from pyspark.sql import functions as F
+
+    flag, fraud = F.col("score") >= threshold, F.col("label") == 1
+    counts = scored.agg(
+        F.count_if(flag & fraud).alias("tp"),
+        F.count_if(flag & ~fraud).alias("fp"),
+        F.count_if(~flag & fraud).alias("fn"),
+        F.count_if(~flag & ~fraud).alias("tn"),
+    )
+    return counts.first().asDict()
+
+
+def probability_errors(scored: DataFrame, slope: float, intercept: float) -> dict[str, float]:
+    """Mean squared error (Brier score) and log loss of the scores, and of what they were before
+    calibration.
+
+    Parameters
+    ----------
+    scored
+        `score` = sigmoid(slope · margin + intercept), `label`.
+
+    Returns
+    -------
+    dict
+        `brier`, `log_loss`, `brier_uncalibrated`, `log_loss_uncalibrated`: those of sigmoid(margin).
+    """
+    from pyspark.sql import functions as F
+
+    score = _inside(F.col("score"))
+    raw = _inside(1 / (1 + F.exp((intercept - margin("score")) / slope)))
+    label = F.col("label")
+
+    def errors(p: Column, suffix: str) -> list[Column]:
+        loss = -(label * F.log(p) + (1 - label) * F.log1p(-p))
+        return [
+            F.avg((p - label) ** 2).alias("brier" + suffix),
+            F.avg(loss).alias("log_loss" + suffix),
+        ]
+
+    return scored.agg(*errors(score, ""), *errors(raw, "_uncalibrated")).first().asDict()
+
+
+def margin(score: str) -> Column:
+    """Log-odds of a column of probabilities, finite where they are 0 or 1."""
+    from pyspark.sql import functions as F
+
+    p = _inside(F.col(score))
+    return F.log(p) - F.log1p(-p)
+
+
+def _inside(probability: Column) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.least(F.greatest(probability, F.lit(_TINY)), F.lit(1 - _TINY))
+
+
+def bins(scored: DataFrame) -> list[dict[str, float]]:
+    """Rows by score, five bins a decade from 10⁻⁴ to 1 (lower scores fall into the lowest).
+
+    Fraud is rare, so nearly all scores are small: bins of equal width would put them all in one.
+
+    Returns
+    -------
+    list of dict
+        One for each bin that has rows, ascending: `rows`, `frauds`, `score` (mean).
+    """
+    from pyspark.sql import functions as F
+
+    place = F.floor(F.log10(_inside(F.col("score"))) * _BINS_PER_DECADE)
+    place = F.greatest(place, F.lit(-_BINS_PER_DECADE * _DECADES))
+    table = scored.groupBy(place.alias("bin")).agg(
+        F.count("*").alias("rows"), F.sum("label").alias("frauds"), F.avg("score").alias("score")
+    )
+    return [row.asDict() for row in table.orderBy("bin").drop("bin").collect()]

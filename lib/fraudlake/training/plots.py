@@ -1,0 +1,61 @@
+"""Figures of a trained model, for the registry. They draw sums that Spark has made, no rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    # Not pyplot: it keeps every figure for the life of the process.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.add_subplot(title=title, xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def precision_recall(curve: Mapping[str, Sequence[float]], average_precision: float) -> Figure:
+    """Precision over recall, from `measures.ranking`."""
+    figure, axes = _axes(
+        f"Precision and recall, average precision {average_precision:.3f}", "recall", "precision"
+    )
+    axes.step(curve["recall"], curve["precision"], where="pre")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    return figure
+
+
+def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
+    """Share of frauds over mean score, from `measures.bins`; bins without a fraud have no point."""
+    figure, axes = _axes("Calibration", "mean score", "share of frauds")
+    shown = [b for b in bins if b["frauds"]]
+    axes.plot([1e-4, 1], [1e-4, 1], color="grey", linestyle=":")
+    axes.plot([b["score"] for b in shown], [b["frauds"] / b["rows"] for b in shown], marker="o")
+    axes.set(xscale="log", yscale="log")
+    return figure
+
+
+def histogram(bins: Sequence[Mapping[str, Any]]) -> Figure:
+    """Rows by score, frauds and the rest apart, from `measures.bins`."""
+    figure, axes = _axes("Scores", "mean score", "transactions")
+    scores = [b["score"] for b in bins]
+    axes.step(scores, [b["rows"] - b["frauds"] for b in bins], where="mid", label="not fraud")
+    axes.step(scores, [b["frauds"] for b in bins], where="mid", label="fraud")
+    axes.set(xscale="log", yscale="symlog")
+    axes.legend()
+    return figure
+
+
+def contributions(mean_size: Mapping[str, float]) -> Figure:
+    """Mean size of each feature's contribution in log-odds, largest on top."""
+    figure, axes = _axes(
+        "Contributions on the highest test scores", "mean |contribution|, log-odds", ""
+    )
+    ordered = sorted(mean_size.items(), key=lambda item: item[1])
+    axes.barh([name for name, _ in ordered], [size for _, size in ordered])
+    return figure

@@ -1,0 +1,55 @@
+"""One Spark session for all tests, opened when the first test asks for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HANDBOOK = ROOT.parent / "shared" / "data" / "handbook"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if {"spark", "lake"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.spark)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """A session on two cores with Delta, its warehouse in a temporary folder."""
+    from fraudlake import session
+
+    work = tmp_path_factory.mktemp("spark")
+    opened = session.open_spark(
+        "fraudlake tests",
+        **{
+            "spark.master": "local[2]",
+            "spark.driver.memory": "3g",
+            "spark.sql.shuffle.partitions": "4",
+            "spark.databricks.delta.snapshotPartitions": "2",
+            "spark.sql.warehouse.dir": str(work / "warehouse"),
+            "spark.ui.enabled": "false",
+        },
+    )
+    yield opened
+    opened.stop()
+
+
+@pytest.fixture
+def lake(spark, tmp_path):
+    """An empty lake in a folder of its own."""
+    from fraudlake.tables import Lake
+
+    return Lake(spark, str(tmp_path / "lake"))
+
+
+@pytest.fixture(scope="session")
+def handbook():
+    """Folder with the reference data set's months, where it is at hand."""
+    folder = Path(os.environ.get("FRAUDLAKE_HANDBOOK", HANDBOOK))
+    if not list(folder.glob("*.parquet")):
+        pytest.skip(f"the Handbook's data set is not at {folder} (set FRAUDLAKE_HANDBOOK)")
+    return folder

@@ -1,0 +1,109 @@
+"""Arguments: merged, checked, all problems at once, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from pydantic import Field
+
+from fraudlake import job, names, options, resources
+from fraudlake.errors import ConfigError
+
+WRONG = {
+    "ingest dataset=handbok input=/nowhere": ["dataset: got 'handbok'", "did you mean handbook?", "input:"],
+    "ingest dataset=handbook": ["input: missing"],
+    "ingest lak=x dataset=handbook input=.": ["lak: unknown key", "did you mean lake?"],
+    "features from=tomorrow to=1.8.2018": ["from: got 'tomorrow'", "to: got '1.8.2018'"],
+    "features features=handbook.yaml": ["features: got 'handbook.yaml'", "a YAML file that exists"],
+    "train model=xgbost train_from=2018-07-25": ["model: got 'xgbost'", "train_to: missing"],
+    "train train_from=2018-07-25 train_to=2018-08-01 delay=soon": ["delay: got 'soon'"],
+    "score alerts=many from=2018-13-01": ["alerts: got 'many', expected a whole number", "from: got"],
+    "score alerts=0 --config nothing.yaml": ["alerts: got '0'", "--config: got 'nothing.yaml'"],
+    "stream dataset=handbook input=. replay=6x trigger=fast": ["replay: got '6x'", "trigger: got 'fast'"],
+    "simulate customers=-5 days=none": ["customers: got '-5'", "days: got 'none'"],
+    "scoore lake=x": ["job: got 'scoore'", "did you mean score?"],
+}
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_wrong_configuration(command):
+    """Exit code 2, every problem named, no Spark in the process."""
+    program = (
+        "import sys\nfrom fraudlake import cli\n"
+        "try:\n    cli.main(sys.argv[1:])\n"
+        "finally:\n    print('heavy:', sorted({'pyspark', 'torch', 'mlflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command.split()], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == "heavy: []\n"
+    for part in WRONG[command]:
+        assert part in done.stderr
+
+
+class Arguments(job.Arguments):
+    lake: options.Lake = Field("build/lake", description="the lake")
+    from_: options.Instant | None = Field(None, alias="from", description="start")
+    alerts: options.Count = Field(100, description="alerts a day")
+    delay: options.Duration = Field("7d", description="label delay")
+
+
+def test_later_words_win(tmp_path):
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("alerts: 5\nfrom: 2018-08-01\n")
+    second.write_text("alerts: 6\n")
+    found = job.parse(Arguments, ["--config", str(first), f"--config={second}", "delay=36h"])
+    assert job.resolved(found) == {
+        "lake": found.lake, "from": "2018-08-01", "alerts": 6, "delay": "36h",
+    }  # fmt: skip
+    assert job.parse(Arguments, ["--config", str(first), "alerts=7"]).alerts == 7
+
+
+def test_resolved_arguments_are_read_back_the_same():
+    found = job.parse(Arguments, ["from=2018-08-01T12:00:00", "lake=/tmp/x"])
+    words = [f"{key}={value}" for key, value in job.resolved(found).items()]
+    assert job.parse(Arguments, words) == found
+
+
+def test_all_problems_at_once():
+    with pytest.raises(ConfigError) as error:
+        job.parse(Arguments, ["alerts=x", "delay=y", "from=z", "wrong=1", "bare"])
+    assert len(error.value.problems) == 5
+
+
+@pytest.mark.parametrize("name", resources.jobs())
+def test_help_names_every_key(name):
+    found = job.load(name)
+    text = job.describe(name, found["Arguments"], found["__doc__"])
+    for key, info in found["Arguments"].model_fields.items():
+        assert f"{info.alias or key}=" in text
+        assert info.description
+    assert "Reads:" in text
+    assert "Writes:" in text
+
+
+def test_every_conf_file_is_checked(capsys):
+    from fraudlake import cli
+
+    cli.main(["validate"])
+    shipped = sum(len(resources.names(kind)) for kind in ("datasets", "features", "models"))
+    on_disk = [p for p in resources.folder("conf").rglob("*.yaml") if p.parent.name != "spark"]
+    assert json.loads(capsys.readouterr().out)["files"] == shipped == len(on_disk) >= 5
+
+
+def test_a_name_is_checked_with_the_other_arguments(tmp_path):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("format: xlsx\ntimezone: Mars/Olympus\n")
+
+    class Named(Arguments):
+        dataset: names.DatasetName = Field(description="data set")
+
+    with pytest.raises(ConfigError) as error:
+        job.parse(Named, [f"dataset={broken}", "alerts=x"])
+    text = str(error.value)
+    for part in ("format: got 'xlsx'", "timezone: got 'Mars/Olympus'", "columns: missing", "alerts"):
+        assert part in text

@@ -1,0 +1,83 @@
+"""Every write and its re-run rule."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from fraudlake.errors import DataError
+from fraudlake.tables import LABELS, METRICS, TABLES, Lake, time_range
+
+SCHEMA = ", ".join(f"{name} {kind}" for name, kind in LABELS.columns.items())
+
+
+def labels(spark, *ids):
+    known = datetime(2018, 8, 8, tzinfo=UTC)
+    return spark.createDataFrame([(i, True, known, "test") for i in ids], SCHEMA)
+
+
+def test_every_key_is_a_column():
+    for table in TABLES.values():
+        assert {*table.key, *table.required, *table.cluster_by} <= set(table.columns)
+
+
+def test_insert_missing_adds_once(spark, lake):
+    lake.create(LABELS)
+    assert lake.insert_missing(LABELS, labels(spark, 1, 2)) == 2
+    version = lake.version(LABELS)
+    assert lake.insert_missing(LABELS, labels(spark, 1, 2)) == 0
+    assert lake.version(LABELS) == version
+    assert lake.insert_missing(LABELS, labels(spark, 2, 3)) == 1
+    assert sorted(r.tx_id for r in lake.read(LABELS).collect()) == [1, 2, 3]
+
+
+def test_append_once_skips_a_version_that_stands(spark, lake):
+    lake.create(LABELS)
+    for version in (0, 0, 1, 0):
+        lake.append_once(LABELS, labels(spark, version), "app", version)
+    lake.append_once(LABELS, labels(spark, 7), "other", 0)
+    assert sorted(r.tx_id for r in lake.read(LABELS).collect()) == [0, 1, 7]
+
+
+def test_create_refuses_other_columns(lake):
+    lake.create(METRICS)
+    lake.create(METRICS)
+    with pytest.raises(DataError, match=r"colour \(got no such column, expected string\)"):
+        lake.create(METRICS, {"colour": "string"})
+
+
+def test_constraint_and_properties(spark, lake):
+    from fraudlake.tables import SCORES
+
+    lake.create(SCORES, properties={"dataset": "handbook"})
+    assert lake.properties(SCORES)["dataset"] == "handbook"
+    schema = ", ".join(f"{name} {kind}" for name, kind in SCORES.columns.items())
+    wrong = [(1, datetime(2018, 1, 1), 1.5, "m", 1, "d", datetime(2018, 1, 1))]
+    with pytest.raises(Exception, match="score_is_probability"):
+        lake.append_once(SCORES, spark.createDataFrame(wrong, schema), "app", 1)
+
+
+def test_catalog_lake(spark):
+    spark.sql("CREATE SCHEMA IF NOT EXISTS fraud")
+    lake = Lake(spark, "spark_catalog.fraud")
+    try:
+        lake.create(LABELS)
+        assert lake.insert_missing(LABELS, labels(spark, 1)) == 1
+        assert lake.read(LABELS).count() == 1
+    finally:
+        spark.sql("DROP SCHEMA fraud CASCADE")
+
+
+def test_missing_table_names_the_way(lake):
+    with pytest.raises(DataError, match="run the job that writes it first"):
+        lake.read(LABELS)
+
+
+def test_time_range():
+    start, end = datetime(2018, 8, 1, tzinfo=UTC), datetime(2018, 8, 2, tzinfo=UTC)
+    assert time_range(None, None) == "true"
+    assert time_range(start, end) == (
+        "event_time >= TIMESTAMP '2018-08-01T00:00:00+00:00' AND "
+        "event_time < TIMESTAMP '2018-08-02T00:00:00+00:00'"
+    )

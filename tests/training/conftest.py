@@ -1,0 +1,106 @@
+"""A small lake with made-up features, whose frauds have large amounts at night."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fraudlake.datasets import load_dataset
+from fraudlake.features.definition import load_feature_set
+from fraudlake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
+
+DATASET = """
+format: jsonl
+columns:
+  tx_id: {source: tx_id, type: bigint}
+  event_time: {source: event_time, type: timestamp}
+  amount: {source: amount, type: "decimal(18,2)"}
+  customer_id: {source: customer_id, type: bigint}
+entities: {customer: customer_id}
+card: customer_id
+label: {source: is_fraud, delay: 2d}
+"""
+FEATURE_SET = """
+features:
+  - column: amount
+  - calendar: night
+  - {entity: customer, operations: [count], windows: [1d]}
+"""
+XGBOOST = "kind: xgboost\nworkers: 2\nrounds: 8\nparameters: {max_depth: 2, max_bin: 64}\n"
+MLP = "kind: mlp\nworkers: 2\nhidden: [8]\nbatch_size: 64\nepochs: 3\nlearning_rate: 0.05\n"
+START = datetime(2020, 1, 1, tzinfo=UTC)
+DAYS, ROWS, DELAY = 12, 6000, timedelta(days=2)
+
+
+def day(number):
+    """Day `number` of the made-up data, as a user types it."""
+    return (START + timedelta(days=number)).date().isoformat()
+
+
+def made_up(seed=0):
+    """Transactions with features and labels, in pandas; every label known two days later."""
+    rng = np.random.default_rng(seed)
+    seconds = np.sort(rng.integers(0, DAYS * 86400, ROWS))
+    night = (seconds % 86400 < 7 * 3600).astype(np.int32)
+    amount = np.round(rng.lognormal(3, 1, ROWS), 2)
+    odds = 1.5 * (np.log(amount) - 5) + 2 * night
+    event_time = pd.Timestamp(START) + pd.to_timedelta(seconds, unit="s")
+    return pd.DataFrame(
+        {
+            "tx_id": np.arange(ROWS),
+            "event_time": event_time,
+            "customer_id": rng.integers(0, 1500, ROWS),
+            "amount": amount,
+            "night": night,
+            "customer_count_1d": rng.integers(1, 5, ROWS),
+            "is_fraud": rng.random(ROWS) < 1 / (1 + np.exp(-odds)),
+            "known_at": event_time + pd.Timedelta(DELAY),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def conf(tmp_path_factory):
+    """YAML files of the made-up data: `dataset`, `features`, `xgboost`, `mlp`."""
+    folder = tmp_path_factory.mktemp("conf")
+    texts = {"dataset": DATASET, "features": FEATURE_SET, "xgboost": XGBOOST, "mlp": MLP}
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return {name: str(folder / f"{name}.yaml") for name in texts}
+
+
+@pytest.fixture(scope="session")
+def make_lake(spark, tmp_path_factory, conf):
+    """A function that fills a new lake with a frame like `made_up()`."""
+
+    def make(frame):
+        lake = Lake(spark, str(tmp_path_factory.mktemp("training") / "lake"))
+        feature_set = load_feature_set(conf["features"])
+        types = {feature.name: feature.sql_type for feature in feature_set.features}
+        lake.create(TRANSACTIONS, {"customer_id": "bigint"}, {"dataset": conf["dataset"]})
+        lake.create(FEATURES, {"customer_id": "bigint", **types})
+        lake.create(LABELS)
+        rows = spark.createDataFrame(frame)
+        features = rows.selectExpr(
+            "tx_id",
+            "event_time",
+            "customer_id",
+            *(f"CAST({name} AS {kind}) AS {name}" for name, kind in types.items()),
+            f"'{feature_set.hash}' AS definition",
+        )
+        lake.replace_range(FEATURES, features, None, None)
+        labels = rows.selectExpr("tx_id", "is_fraud", "known_at", "'made up' AS source")
+        lake.insert_missing(LABELS, labels)
+        assert load_dataset(conf["dataset"]).label.delay == DELAY
+        return lake
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_lake(make_lake):
+    """One lake for the tests that only read it."""
+    return make_lake(made_up())
