@@ -2,8 +2,8 @@
 
 Reads nothing. Writes JSON lines to `output=`, one or more files a day (`2026-01-05-0000.jsonl`), in
 the form that the data set `simulated` describes, beside `_config.json` (these arguments) and
-`_SUCCESS` (the result). Equal arguments give equal rows on any number of cores. A finished output is
-left as it is, an unfinished one is written anew, a folder that holds anything else is refused.
+`_SUCCESS` (the result). Equal arguments give equal rows on any number of cores. A finished output
+is left as it is, an unfinished one is written anew, a folder that holds anything else is refused.
 
 The result counts the lines (`records` = `transactions` + `duplicates` + `malformed`), the
 transactions that arrive `late`, and the `frauds` by kind.
@@ -30,13 +30,13 @@ class Arguments(job.Arguments):
         5000,
         ge=1,
         le=2**29,
-        description="number of customers, with 2 transactions a day on average",
+        description="number of customers, each with 2 transactions a day",
     )
     merchants: int | None = Field(
         None,
         ge=200,
         le=2**40,
-        description="number of merchants; left out, 2 for 5 customers (≥ 200)",
+        description="number of merchants; left out, 2 for 5 customers",
     )
     skew: float = Field(1.0, ge=0, le=3, description="Zipf exponent of merchants; 0: all as busy")
     fraud: float = Field(0.007, ge=0, le=0.05, description="expected share of frauds, roughly met")

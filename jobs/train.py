@@ -1,8 +1,8 @@
 """Train a contender on many tasks at once, measure it on later days and register it.
 
 Reads: features and labels, each at one version; the champion in the registry.
-Writes: a model version with its bundle, figures and plots in the registry, the alias `champion` if it
-wins on the same test rows, metrics. A second run on the same input trains nothing.
+Writes: a model version with its bundle, figures and plots in the registry; the alias `champion` if
+it wins on the same test rows; metrics. A second run on the same input trains nothing.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ from fraudlake import job, names, options
 
 
 class Arguments(job.Arguments):
-    lake: options.Lake = Field("build/lake", description="folder, URI or catalog.schema of the tables")
+    lake: options.Lake = Field(
+        "build/lake", description="folder, URI or catalog.schema of the tables"
+    )
     dataset: names.DatasetName | None = Field(
         None, description="name in conf/datasets or a YAML file; if left out, what the lake holds"
     )
     features: names.FeatureSetName = Field("handbook", description="name in conf/features")
     model: names.ContenderName = Field("xgboost", description="contender: name in conf/models")
-    train_from: options.Instant = Field(description="first day or instant of training, UTC, included")
+    train_from: options.Instant = Field(
+        description="first day or instant of training, UTC, included"
+    )
     train_to: options.Instant = Field(description="end of training, UTC, excluded")
     delay: options.Duration | None = Field(
         None,
-        description="from train_to to the training date, for labels to mature; if left out, the data "
-        "set's label delay",
+        description="from train_to to the training date, for labels to mature; if left out, "
+        "the data set's label delay",
     )
     test_from: options.Instant | None = Field(
         None, description="start of the test, UTC, included; if left out, train_to + delay"
@@ -38,7 +42,9 @@ class Arguments(job.Arguments):
     alerts: Annotated[int, Field(ge=1, le=1000)] = Field(
         100, description="alert budget, flagged transactions a day"
     )
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(1, description="of everything drawn at random")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        1, description="of everything drawn at random"
+    )
 
     @model_validator(mode="after")
     def _windows(self) -> Arguments:
@@ -75,7 +81,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.models.contender import load_contender
     from fraudlake.registry import Registry
     from fraudlake.tables import TRANSACTIONS, Lake
-    from fraudlake.training.train import Trial, train
+    from fraudlake.training.train import train
+    from fraudlake.training.trial import Trial
 
     started = time.monotonic()
     lake = Lake(spark, args.lake)

@@ -12,6 +12,7 @@ import runpy
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -162,13 +163,8 @@ def execute(name: str, spark: Any, run: Callable[..., Result], arguments: Argume
     key = "spark.databricks.delta.commitInfo.userMetadata"
     before = spark.conf.get(key, None)
     spark.conf.set(key, json.dumps(note, sort_keys=True))
-    try:
-        result = run(spark, arguments)
-    finally:
-        if before is None:
-            spark.conf.unset(key)
-        else:
-            spark.conf.set(key, before)
+    result = run(spark, arguments)
+    spark.conf.unset(key) if before is None else spark.conf.set(key, before)
     log.info("%s: done in %.1f s", name, time.monotonic() - started)
     return {"job": name, **result}
 
@@ -208,6 +204,8 @@ def main(model: type[Arguments], run: Callable[..., Result], words: Sequence[str
         print(f"{name}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     finally:
-        if spark is not None:
-            spark.stop()
+        # Where Java has died, what it died of is the news.
+        with suppress(ConnectionError):
+            if spark is not None:
+                spark.stop()
     print(json.dumps(result, default=str), flush=True)

@@ -17,7 +17,7 @@ def sample(slope, intercept, n=200_000, seed=0):
     return margins, random.random(n) < expit(slope * margins + intercept)
 
 
-@pytest.mark.parametrize("slope, intercept", [(1.0, 0.0), (0.5, -1.5), (2.5, 1.0)])
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, -1.5), (2.5, 1.0)])
 def test_finds_the_line_that_made_the_labels(slope, intercept):
     line = calibration.fit(*sample(slope, intercept))
     assert line.slope == pytest.approx(slope, abs=0.05)
@@ -55,12 +55,13 @@ def test_a_weight_counts_rows():
     assert weighted.intercept == pytest.approx(repeated.intercept, rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize("scale, shift", [(1e-4, 0.0), (1e4, 0.0), (1.0, 1e4)])
+@pytest.mark.parametrize(("scale", "shift"), [(1e-4, 0.0), (1e4, 0.0), (1.0, 1e4)])
 def test_scale_and_place_of_the_margins_do_not_matter(scale, shift):
     x, y = sample(1.0, 0.5, n=5000)
     plain, moved = calibration.fit(x, y), calibration.fit(x * scale + shift, y)
     before = plain.slope * x + plain.intercept
-    np.testing.assert_allclose(moved.slope * (x * scale + shift) + moved.intercept, before, atol=1e-5)
+    after = moved.slope * (x * scale + shift) + moved.intercept
+    np.testing.assert_allclose(after, before, atol=1e-5)
 
 
 @settings(max_examples=200, deadline=None)
@@ -74,7 +75,7 @@ def test_slope_is_positive_and_finite_whatever_comes(pairs):
 
 
 @pytest.mark.parametrize(
-    "margins, labels, reason",
+    ("margins", "labels", "reason"),
     [
         ([1, 2, 3], [0, 0, 0], "got 0 frauds among 3 rows"),
         ([1, 2, 3], [1, 1, 1], "got 3 frauds among 3 rows"),

@@ -67,7 +67,8 @@ def test_unknown_kind(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "content", ["kind: [", "kind: mlp\nhidden: [0]", "kind: mlp\ndropout: 1", "kind: xgboost\nparameters: 3"]
+    "content",
+    ["kind: [", "kind: mlp\nhidden: [0]", "kind: mlp\ndropout: 1", "kind: xgboost\nparameters: 3"],
 )
 def test_wrong_values(tmp_path, content):
     assert len(problems(tmp_path, content)) == 1

@@ -165,6 +165,12 @@ def test_files_are_the_same_whoever_computes_which_customers(faulty):
         assert split == sorted(row["value"] for row in rows)
 
 
+def test_a_later_run_goes_on_where_an_earlier_one_ended(clean):
+    middle, customers = FIRST + 5, np.arange(WORLD.customers)
+    later = file_lines(WORLD, Faults(), customers, middle, middle, LAST).to_pylist()
+    assert later == clean[middle]
+
+
 def test_lines_of_a_file_are_in_order_of_the_time_of_day(clean):
     for rows in clean.values():
         times = [json.loads(r["value"])["event_time"] for r in rows]

@@ -135,6 +135,16 @@ def test_spark_reads_the_record_s_own_fields_only(spark, first):
     assert spark.read.text(str(folder)).count() == result["records"]
 
 
+def test_ingest_agrees_on_every_count(spark, first, lake):
+    folder, result = first
+    found = job.call("ingest", spark, lake=lake.root, dataset="simulated", input=folder)
+    counts = {k: result[k] for k in ("records", "transactions", "duplicates")}
+    assert {k: found[k] for k in counts} == counts
+    assert found["quarantine"] == result["malformed"]
+    frauds = spark.read.format("delta").load(f"{lake.root}/labels").filter("is_fraud").count()
+    assert frauds == sum(result["frauds"].values())
+
+
 def test_a_file_stream_meets_the_days_in_order(spark, first, tmp_path):
     folder, _ = first
     seen = []

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraudlake.datasets import load_dataset
 from fraudlake.features.definition import load_feature_set
 from fraudlake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
 
@@ -35,14 +34,16 @@ START = datetime(2020, 1, 1, tzinfo=UTC)
 DAYS, ROWS, DELAY = 12, 6000, timedelta(days=2)
 
 
-def day(number):
-    """Day `number` of the made-up data, as a user types it."""
-    return (START + timedelta(days=number)).date().isoformat()
+@pytest.fixture(scope="session")
+def day():
+    """A function: day `number` of the made-up data, as a user types it."""
+    return lambda number: (START + timedelta(days=number)).date().isoformat()
 
 
-def made_up(seed=0):
+@pytest.fixture(scope="session")
+def made_up():
     """Transactions with features and labels, in pandas; every label known two days later."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     seconds = np.sort(rng.integers(0, DAYS * 86400, ROWS))
     night = (seconds % 86400 < 7 * 3600).astype(np.int32)
     amount = np.round(rng.lognormal(3, 1, ROWS), 2)
@@ -74,7 +75,7 @@ def conf(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def make_lake(spark, tmp_path_factory, conf):
-    """A function that fills a new lake with a frame like `made_up()`."""
+    """A function that fills a new lake with a frame like `made_up`."""
 
     def make(frame):
         lake = Lake(spark, str(tmp_path_factory.mktemp("training") / "lake"))
@@ -94,13 +95,6 @@ def make_lake(spark, tmp_path_factory, conf):
         lake.replace_range(FEATURES, features, None, None)
         labels = rows.selectExpr("tx_id", "is_fraud", "known_at", "'made up' AS source")
         lake.insert_missing(LABELS, labels)
-        assert load_dataset(conf["dataset"]).label.delay == DELAY
         return lake
 
     return make
-
-
-@pytest.fixture(scope="session")
-def small_lake(make_lake):
-    """One lake for the tests that only read it."""
-    return make_lake(made_up())

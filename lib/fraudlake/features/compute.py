@@ -108,8 +108,10 @@ def label_changes(statements: DataFrame) -> DataFrame:
         "transform(filter(said, (s, i) -> s.is_fraud != coalesce(get(said, i - 1).is_fraud, false)),"
         " s -> unix_micros(s.known_at))"
     )
-    grouped = statements.groupBy("tx_id").agg(said.alias("said"), F.bool_or("is_fraud").alias("ever"))
-    return grouped.where("ever").select("tx_id", changes.alias(_CHANGES))
+    frauds = statements.where("is_fraud").select("tx_id")
+    about_frauds = statements.join(frauds, "tx_id", "left_semi")
+    grouped = about_frauds.groupBy("tx_id").agg(said.alias("said"))
+    return grouped.select("tx_id", changes.alias(_CHANGES))
 
 
 def _summed(features: Sequence[Feature]) -> list[str]:
@@ -145,7 +147,7 @@ def _over_entity(
 ) -> DataFrame:
     """Shuffle events by an entity's key, sort them in time and add its window features."""
     from pyspark.sql import functions as F
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import DoubleType, LongType, StructType
 
     # Rows without a key have no windows; by their own number they do not pile up in one partition.
     place = F.when(F.col(key).isNull(), F.xxhash64("tx_id")).otherwise(F.xxhash64(key))
@@ -156,7 +158,7 @@ def _over_entity(
     ordered = placed.sortWithinPartitions(key, "event_time", "tx_id")
     schema = StructType([events.schema[name] for name in kept])
     for feature in features:
-        schema = schema.add(feature.name, "bigint" if feature.sql_type == "bigint" else "double")
+        schema = schema.add(feature.name, LongType() if feature.operation == "count" else DoubleType())
     return ordered.mapInArrow(_Kernel(key, tuple(features), dict(scale), tuple(kept)), schema)
 
 

@@ -47,25 +47,22 @@ def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
     from pyspark.sql import functions as F
 
     _require_dataset(lake, dataset)
-    read_from = sources.is_delta(lake.spark, path)
-    checked = checks.check(_readable(sources.read, lake.spark, dataset, path), dataset)
-    with _kept(checked):
-        notes = _readable(_count, checked, _notes())
-        records = notes.pop("records", 0)
-        unknown = [name.removeprefix("unknown ") for name in notes if name.startswith("unknown ")]
-        if not read_from:
-            _require_fields(dataset, notes, records, unknown)
+    raw = _readable(sources.read, lake.spark, dataset, path)
+    records = _readable(raw.count)
+    with _kept(classify(lake, checks.check(raw, dataset), dataset)) as outcome:
+        statuses = _readable(_count, outcome, F.array("status"))
+        found = {name: statuses.get(name, 0) for name in ("new", "duplicate", "rejected")}
+        reasons = _count(outcome, F.array_distinct(F.transform("reasons", checks.kind)))
+        unknown = list(_count(outcome, F.col("unknown")))
+        if not sources.is_delta(lake.spark, path):
+            _require_fields(dataset, _count(outcome, F.col("absent")), records, unknown)
         _create_tables(lake, dataset)
-        with _kept(classify(lake, checked, dataset)) as outcome:
-            kinds = F.array_distinct(F.transform("reasons", checks.kind))
-            counts = _count(outcome, F.concat(F.array("status"), kinds))
-            found = {name: counts.pop(name, 0) for name in ("new", "duplicate", "rejected")}
-            written = _write(lake, outcome, dataset)
+        written = _write(lake, outcome, dataset)
     if records != written["transactions"] + found["duplicate"] + found["rejected"]:
         raise DataError(
             f"ingest: got {records} records in and {written['transactions']} transactions, "
-            f"{found['duplicate']} duplicates and {found['rejected']} rejected records out, expected "
-            "the same number; run the job again, alone on this lake"
+            f"{found['duplicate']} duplicates and {found['rejected']} rejected records out, "
+            "expected the same number; run the job again, alone on this lake"
         )
     return {
         "records": records,
@@ -73,7 +70,7 @@ def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
         "duplicates": found["duplicate"],
         "quarantine": found["rejected"],
         "labels": written["labels"],
-        "reasons": counts,
+        "reasons": reasons,
         "unknown_fields": unknown,
     }
 
@@ -86,7 +83,7 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     DataFrame
         One row a record: the typed columns, `source_file`, `status` (new, duplicate, rejected),
         `reasons`, `raw` (null unless rejected), `statement` (struct<is_fraud, known_at>, on the
-        first record of a transaction whose label is not in the lake yet).
+        first record of a transaction whose label is not in the lake yet), `unknown`, `absent`.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -129,6 +126,8 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
         F.when(conflict, F.array(sentence)).otherwise(F.col("reasons")).alias("reasons"),
         F.when(rejected, F.col("raw")).alias("raw"),
         F.when(F.col("good") & first & F.col("stated").isNull(), F.col("says")).alias("statement"),
+        "unknown",
+        "absent",
     )
 
 
@@ -136,17 +135,18 @@ def _beside_standing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame
     """Adds `standing` (content of the transaction in the lake) and `stated` (its label), or nulls."""
     from pyspark.sql import functions as F
 
-    transactions = lake.read(TRANSACTIONS)
-    if transactions.isEmpty():
+    if not lake.exists(TRANSACTIONS) or lake.read(TRANSACTIONS).isEmpty():
         return rows.select(
             "*",
             F.lit(None).cast(rows.schema["content"].dataType).alias("standing"),
             F.lit(None).cast(rows.schema["label"].dataType).alias("stated"),
         )
-    # The day's keys go to the history, not the history through a shuffle.
-    keys = rows.where("good").select(F.col("place").alias("tx_id"))
-    standing = transactions.join(keys, "tx_id", "left_semi").select(
-        F.col("tx_id").alias("place"), F.lit(True).alias("good"), F.struct(*dataset.columns).alias("standing")
+    # The run's keys go to the history, so that the history does not go through a shuffle.
+    keys = rows.select("tx_id").where("tx_id IS NOT NULL")
+    standing = (
+        lake.read(TRANSACTIONS)
+        .join(keys, "tx_id", "left_semi")
+        .select(F.col("tx_id").alias("place"), F.struct(*dataset.columns).alias("standing"))
     )
     stated = (
         lake.read(LABELS)
@@ -155,7 +155,8 @@ def _beside_standing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame
         .groupBy(F.col("tx_id").alias("place"))
         .agg(F.min_by(F.struct("is_fraud", "known_at"), "known_at").alias("stated"))
     )
-    return rows.join(standing.join(stated, "place", "left"), ["place", "good"], "left")
+    known = standing.join(stated, "place", "left").withColumn("good", F.lit(True))
+    return rows.join(known, ["place", "good"], "left")
 
 
 def _differences(dataset: Dataset) -> list[Column]:
@@ -200,19 +201,8 @@ def _write(lake: Lake, outcome: DataFrame, dataset: Dataset) -> dict[str, int]:
     return written
 
 
-def _notes() -> Column:
-    """What to count of a checked record: itself, and its unknown and absent fields."""
-    from pyspark.sql import functions as F
-
-    return F.concat(
-        F.array(F.lit("records")),
-        F.transform("unknown", lambda name: F.concat(F.lit("unknown "), name)),
-        F.transform("absent", lambda name: F.concat(F.lit("absent "), name)),
-    )
-
-
 def _count(rows: DataFrame, words: Column) -> dict[str, int]:
-    """How many rows have each word, the most frequent first."""
+    """How many rows have each word of an array, the most frequent first."""
     from pyspark.sql import functions as F
 
     counted = rows.select(F.explode(words).alias("word")).groupBy("word").count()
@@ -231,13 +221,13 @@ def _require_dataset(lake: Lake, dataset: Dataset) -> None:
 
 
 def _require_fields(
-    dataset: Dataset, notes: dict[str, int], records: int, unknown: list[str]
+    dataset: Dataset, absent: dict[str, int], records: int, unknown: list[str]
 ) -> None:
     """Every field that the data set needs is in at least one record."""
     needed = [column.source for column in dataset.columns.values() if column.required]
     if dataset.label:
         needed += [name for name in (dataset.label.source, dataset.label.known_at) if name]
-    missing = [name for name in needed if records and notes.get(f"absent {name}") == records]
+    missing = [name for name in needed if records and absent.get(name) == records]
     if missing:
         raise DataError(
             f"input: got no record with {', '.join(missing)}, expected every field that the data "

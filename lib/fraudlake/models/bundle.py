@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -116,8 +116,8 @@ def load(files: Mapping[str, bytes], expected_digest: str | None = None) -> Scor
         manifest = Manifest.model_validate_json(files[MANIFEST])
     except KeyError:
         raise BundleError(
-            f"model bundle: got files {', '.join(sorted(files)) or 'none'}, expected {MANIFEST} and "
-            "one weights file"
+            f"model bundle: got files {', '.join(sorted(files)) or 'none'}, expected {MANIFEST} "
+            "and one weights file"
         ) from None
     except ValidationError as error:
         raise BundleError(f"{MANIFEST}: expected a model's manifest, got {error}") from None
@@ -139,7 +139,7 @@ def load(files: Mapping[str, bytes], expected_digest: str | None = None) -> Scor
 
 
 def _open(manifest: Manifest, weights: bytes, actual: str) -> Scorer:
-    kind: type[Scorer]
+    kind: Callable[[Manifest, bytes, str], Scorer]
     if manifest.kind == "xgboost":
         from fraudlake.models.xgboost import XGBoostScorer as kind
     else:

@@ -71,7 +71,7 @@ def fit(margins: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None)
         )
     if not np.isfinite(x).all() or np.ptp(x[w > 0]) == 0:
         return Calibration(reason="got margins that are all equal or not finite, expected a spread")
-    # In units of the spread about the mean the Hessian is well conditioned, whatever the margins' scale.
+    # In units of the spread about the mean the Hessian is well conditioned at any scale.
     center = float(w @ x / w.sum())
     scale = float(np.sqrt(w @ (x - center) ** 2 / w.sum()))
     target = np.where(y > 0.5, (frauds + 1) / (frauds + 2), 1 / (rest + 2))

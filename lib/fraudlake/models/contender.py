@@ -40,7 +40,9 @@ class XGBoostContender(BaseModel):
     name: str = ""
     workers: Positive = Field(2, description="tasks that train together")
     rounds: Positive = Field(100, description="trees")
-    parameters: XGBoostParameters = Field(XGBoostParameters())
+    parameters: XGBoostParameters = Field(
+        default_factory=lambda: XGBoostParameters.model_validate({})
+    )
 
 
 class MlpContender(BaseModel):
@@ -55,14 +57,16 @@ class MlpContender(BaseModel):
         (128, 128), description="units of each hidden layer; none is logistic regression"
     )
     dropout: float = Field(0.2, ge=0, lt=1)
-    learning_rate: float = Field(0.001, gt=0, description="largest step of AdamW, whatever `workers` is")
+    learning_rate: float = Field(
+        0.001, gt=0, description="largest step of AdamW, at the peak of one cycle"
+    )
     weight_decay: float = Field(0.0, ge=0)
     batch_size: Positive = Field(64, description="rows a worker takes in one step")
     epochs: Positive = Field(20, description="passes over the training rows")
 
 
 Contender = XGBoostContender | MlpContender
-_KINDS: dict[str, type[XGBoostContender] | type[MlpContender]] = {
+_KINDS: dict[str, type[XGBoostContender | MlpContender]] = {
     "xgboost": XGBoostContender,
     "mlp": MlpContender,
 }

@@ -1,10 +1,10 @@
 """Feed-forward networks: weights as safetensors, scored in NumPy without PyTorch, to the bit.
 
-Adding floating-point numbers in another order gives other last bits, and a matrix product adds in an
-order that depends on the batch's shape, the row's place in it, threads and machine. Here every
-product is exact instead: both factors are first rounded to a grid coarse enough for all partial sums
-to be whole numbers below 2⁵³ (in grid units), so that no order can matter. A row's grid is taken from
-that row alone. The grid has 22 bits for 512 inputs and 24 for 15, close to float32's own 24.
+Adding floating-point numbers in another order gives other last bits, and a matrix product adds in
+an order that depends on the batch's shape, the row's place in it, threads and machine. Here every
+product is exact instead: both factors are first rounded to a grid coarse enough for all partial
+sums to be whole numbers up to 2⁵³ in grid units, so that no order can matter. A row's grid is taken
+from that row alone. It has 22 bits for 512 inputs and 24 for 15, close to float32's own 24.
 
 This is the first slice of Ozaki, Ogita, Oishi, Rump (2012), Error-free transformations of matrix
 multiplication by using fast routines of matrix multiplication and its applications.
@@ -12,7 +12,7 @@ multiplication by using fast routines of matrix multiplication and its applicati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +39,8 @@ def to_safetensors(state_dict: Mapping[str, Tensor], mean: np.ndarray, std: np.n
     """
     from safetensors.numpy import save
 
-    tensors = {name: np.ascontiguousarray(t.detach().cpu().numpy()) for name, t in state_dict.items()}
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in state_dict.items()}
+    tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     tensors["mean"] = np.array(mean, dtype=np.float64)
     tensors["std"] = np.array(std, dtype=np.float64)
     return save(tensors)
@@ -51,7 +52,8 @@ def standardise(x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     A deviation of less than a millionth of the mean is 0 but for rounding: such a feature is only
     centred. Training feeds the network with this too, cast to float32.
 
-    >>> standardise(np.array([[3.0, 5.0], [np.nan, 6.0]]), np.array([1.0, 5.0]), np.array([2.0, 0.0]))
+    >>> x = np.array([[3.0, 5.0], [np.nan, 6.0]])
+    >>> standardise(x, mean=np.array([1.0, 5.0]), std=np.array([2.0, 0.0]))
     array([[1., 0.],
            [0., 1.]])
     """
@@ -78,7 +80,7 @@ def on_grid(x: np.ndarray, terms: int) -> np.ndarray:
 
 
 def product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """x wᵀ for x [n, k] and w [m, k] that is already on the grid: [n, m], the same bits in any order."""
+    """Product x wᵀ of x [n, k] and w [m, k], w already on the grid: [n, m], exact."""
     return on_grid(x, w.shape[1]) @ w.T
 
 
@@ -102,44 +104,48 @@ class MlpScorer(Scorer):
             tensors = load(weights)
         except SafetensorError as error:
             raise ValueError(f"got {str(error)!r}, expected safetensors") from None
-        depth = (len(tensors) - 2) // 2
-        shapes = {name: tensor.shape for name, tensor in tensors.items()}
-        try:
-            self._mean, self._std = tensors.pop("mean"), tensors.pop("std")
-            layers = [
-                (tensors.pop(f"linear.{i}.weight"), tensors.pop(f"linear.{i}.bias"))
-                for i in range(depth)
-            ]
-            sizes = [len(self.features), *(len(bias) for _, bias in layers)]
-            fits = all(
-                weight.shape == (after, before) and bias.shape == (after,)
-                for (weight, bias), before, after in zip(layers, sizes[:-1], sizes[1:], strict=True)
-            )
-            if tensors or not fits or sizes[-1] != 1 or self._mean.shape != (sizes[0],):
-                raise KeyError
-        except KeyError:
-            raise ValueError(
-                f"got tensors {shapes}, expected those of to_safetensors for {len(self.features)} "
-                f"features: {', '.join(self.features)}"
-            ) from None
+        self._mean, self._std, layers = self._checked(tensors)
         wide = [(w.astype(np.float64), b.astype(np.float64)) for w, b in layers]
         self._forward = [(on_grid(w, w.shape[1]), b) for w, b in wide]
         self._backward = [on_grid(np.ascontiguousarray(w.T), w.shape[0]) for w, _ in wide]
-        self._zero = float(self._margins_of(np.zeros((1, sizes[0])))[0])
+        self._zero = float(self._margins_of(np.zeros((1, len(self.features))))[0])
+
+    def _checked(
+        self, tensors: dict[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+        """Mean, standard deviation and (weight, bias) of each layer, if they fit each other."""
+        inputs = len(self.features)
+        expected: dict[str, tuple[int, ...]] = {"mean": (inputs,), "std": (inputs,)}
+        depth = (len(tensors) - 2) // 2
+        for i in range(depth):
+            weight, bias = f"linear.{i}.weight", f"linear.{i}.bias"
+            outputs = tensors[bias].size if bias in tensors and i < depth - 1 else 1
+            expected |= {weight: (outputs, inputs), bias: (outputs,)}
+            inputs = outputs
+        got = {name: tensor.shape for name, tensor in tensors.items()}
+        if depth < 1 or got != expected:
+            raise ValueError(
+                f"got tensors {got}, expected those of to_safetensors for {len(self.features)} "
+                f"features: {', '.join(self.features)}"
+            )
+        layers = [
+            (tensors[f"linear.{i}.weight"], tensors[f"linear.{i}.bias"]) for i in range(depth)
+        ]
+        return tensors["mean"], tensors["std"], layers
 
     def _margins(self, x: np.ndarray) -> np.ndarray:
-        parts = [self._margins_of(self._scaled(x[i : i + _BLOCK])) for i in range(0, len(x), _BLOCK)]
-        return np.concatenate(parts)
+        return np.concatenate([self._margins_of(z) for z in self._scaled(x)])
 
     def _contributions(self, x: np.ndarray) -> np.ndarray:
-        parts = [self._path(self._scaled(x[i : i + _BLOCK])) for i in range(0, len(x), _BLOCK)]
-        return np.concatenate(parts)
+        return np.concatenate([self._path(z) for z in self._scaled(x)])
 
     def _base(self) -> float:
         return self._zero
 
-    def _scaled(self, x: np.ndarray) -> np.ndarray:
-        return standardise(x, self._mean, self._std)
+    def _scaled(self, x: np.ndarray) -> Iterator[np.ndarray]:
+        """Standardised rows, in blocks that bound the memory of the hidden layers."""
+        for start in range(0, len(x), _BLOCK):
+            yield standardise(x[start : start + _BLOCK], self._mean, self._std)
 
     def _margins_of(self, z: np.ndarray) -> np.ndarray:
         for weight, bias in self._forward[:-1]:

@@ -110,16 +110,18 @@ class Scorer(ABC):
     def contributions(self, x: np.ndarray) -> np.ndarray:
         """What each feature adds, in calibrated log-odds, float64 [n, f].
 
-        `base()` + the sum of a row = slope · margin + intercept, within 1e-4 for trees (XGBoost sums
-        in float32) and within float64 rounding for networks.
+        `base()` + the sum of a row = slope · margin + intercept, within 1e-4 for trees (XGBoost
+        sums in float32) and within float64 rounding for networks.
         """
         x = self._entered(x)
         found = self._contributions(x) if len(x) else np.empty(x.shape)
         return self.manifest.calibration.slope * found
 
     def base(self) -> float:
-        """Calibrated log-odds at the baseline: the trees' mean over the training rows, or the
-        network's output for a row of training means."""
+        """Calibrated log-odds at the baseline.
+
+        The trees' mean over the training rows, or the network's output for a row of means.
+        """
         line = self.manifest.calibration
         return line.slope * self._base() + line.intercept
 
@@ -138,12 +140,11 @@ class Scorer(ABC):
         # 2.3 · 10 is 22.999999999999996.
         k = math.floor(alerts_per_day * days + 1e-9) if math.isfinite(alerts_per_day) else 0
         if not 1 <= k <= kept:
-            raise ConfigError(
-                [
-                    f"alerts: got {alerts_per_day:g} a day, expected {1 / days:.3g} to "
-                    f"{kept / days:.6g}: the model keeps the {kept} highest scores of {days:g} days"
-                ]
+            problem = (
+                f"alerts: got {alerts_per_day:g} a day, expected {1 / days:.3g} to "
+                f"{kept / days:.6g}: the model keeps the {kept} highest scores of {days:g} days"
             )
+            raise ConfigError([problem])
         return self.manifest.alert_scores[k - 1]
 
     def _entered(self, x: np.ndarray) -> np.ndarray:

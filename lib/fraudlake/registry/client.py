@@ -1,4 +1,4 @@
-"""The one registered model, `fraudlake`: its versions, their bundles, their figures, its aliases."""
+"""The one registered model, `fraudlake`: versions, their bundles and figures, aliases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, Metric, Param, RunTag
+from mlflow.entities import LoggedModel, Metric, Param, Run, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
@@ -52,12 +52,11 @@ def tracking_uri(lake_root: str) -> str:
 
 def _folder(lake_root: str) -> Path:
     if "://" in lake_root or is_catalog(lake_root):
-        raise ConfigError(
-            [
-                f"lake: got {lake_root!r} and no MLFLOW_TRACKING_URI, expected the address of an "
-                "MLflow server in it: only a lake that is a folder can keep its models beside it"
-            ]
+        problem = (
+            f"lake: got {lake_root!r} and no MLFLOW_TRACKING_URI, expected the address of an "
+            "MLflow server in it: only a lake that is a folder can keep its models beside it"
         )
+        raise ConfigError([problem])
     return Path(f"{Path(lake_root).resolve()}-mlflow")
 
 
@@ -213,10 +212,10 @@ class Registry:
 
     def metrics(self, version: int) -> dict[str, float]:
         """The metrics that were registered with a version."""
-        return dict(self._client.get_run(self._version(version).run_id).data.metrics)
+        return dict(self._run(self._version(version)).data.metrics)
 
     def describe(self, version: int) -> dict[str, Any]:
-        """`version`, `run_id`, `created_at` (UTC), `aliases`, `parameters`, and every tag by name."""
+        """`version`, `run_id`, `created_at` (UTC), `aliases`, `parameters`, and all tags."""
         found = self._version(version)
         created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
         return {
@@ -225,7 +224,7 @@ class Registry:
             "run_id": found.run_id,
             "created_at": created.isoformat(),
             "aliases": sorted(a for a, v in self._aliases().items() if v == version),
-            "parameters": dict(self._client.get_run(found.run_id).data.params),
+            "parameters": dict(self._run(found).data.params),
         }
 
     def _version(self, version: int) -> ModelVersion:
@@ -237,23 +236,27 @@ class Registry:
         known = ", ".join(map(str, self._versions())) or "none yet; run train first"
         raise FraudlakeError(f"model: got version {version}, expected one of: {known}")
 
+    def _run(self, version: ModelVersion) -> Run:
+        return self._client.get_run(str(version.run_id))
+
     def _versions(self) -> list[int]:
-        return sorted(int(v.version) for v in self._client.search_model_versions(f"name = '{NAME}'"))
+        found = self._client.search_model_versions(f"name = '{NAME}'")
+        return sorted(int(version.version) for version in found)
 
     def _aliases(self) -> dict[str, int]:
         found = self._client.search_registered_models(f"name = '{NAME}'")
         return {alias: int(v) for model in found for alias, v in model.aliases.items()}
 
     def _experiment(self) -> str:
-        found = self._client.get_experiment_by_name(NAME)
-        if found is None:
-            try:
-                return self._client.create_experiment(NAME, artifact_location=self._artifacts)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-                found = self._client.get_experiment_by_name(NAME)
-        return found.experiment_id
+        if found := self._client.get_experiment_by_name(NAME):
+            return found.experiment_id
+        try:
+            return self._client.create_experiment(NAME, artifact_location=self._artifacts)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        # Another process was faster.
+        return self._experiment()
 
     def _ensure_model(self) -> None:
         try:
@@ -262,7 +265,9 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _log(self, run_id: str, parameters: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    def _log(
+        self, run_id: str, parameters: Mapping[str, Any], metrics: Mapping[str, float]
+    ) -> None:
         now = int(datetime.now(UTC).timestamp() * 1000)
         self._client.log_batch(
             run_id,
@@ -271,9 +276,11 @@ class Registry:
             tags=[RunTag("fraudlake", __version__)],
         )
 
-    def _log_model(self, run: Any, files: Mapping[str, bytes], scorer: Scorer) -> LoggedModel:
-        """Log the bundle with the code that scores it, by the client alone: MLflow's own
-        `log_model` works on the process's global tracking URI and active run."""
+    def _log_model(self, run: Run, files: Mapping[str, bytes], scorer: Scorer) -> LoggedModel:
+        """Log the bundle with the code that scores it.
+
+        By the client alone: MLflow's own `log_model` works on the process's global tracking URI.
+        """
         import pandas as pd
 
         client, run_id = self._client, run.info.run_id

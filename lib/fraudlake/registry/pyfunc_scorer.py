@@ -1,6 +1,7 @@
 """The model that MLflow logs: this file and a bundle. Scores come out, not class labels."""
 
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -18,7 +19,12 @@ class PyfuncScorer(PythonModel):
         files = {path.name: path.read_bytes() for path in folder.iterdir()}
         self.scorer = bundle.load(files, context.model_config["sha256"])
 
-    def predict(self, context: PythonModelContext, model_input: pd.DataFrame) -> np.ndarray:
+    def predict(
+        self,
+        context: PythonModelContext,  # noqa: ARG002
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> np.ndarray:
         return self.scorer.score(model_input[list(self.scorer.features)].to_numpy(np.float64))
 
 

@@ -29,32 +29,7 @@ _MOST_PER_DAY = 128  # own transactions; the thief's are numbered from here, 32 
 
 WEEK = (0.92, 0.94, 0.98, 1.03, 1.20, 1.17, 0.76)  # Monday first, mean 1
 # Weights of the hours of a day, from midnight.
-PRESENT_HOURS = (
-    4,
-    2,
-    1,
-    1,
-    1,
-    4,
-    12,
-    24,
-    36,
-    40,
-    44,
-    52,
-    60,
-    48,
-    40,
-    40,
-    48,
-    56,
-    56,
-    44,
-    32,
-    24,
-    16,
-    8,
-)
+PRESENT_HOURS = (1, 1, 1, 1, 1, 1, 3, 6, 9, 10, 11, 13, 15, 12, 10, 10, 12, 14, 14, 11, 8, 6, 4, 2)
 ONLINE_HOURS = (5, 3, 2, 1, 1, 1, 2, 4, 6, 8, 9, 9, 10, 9, 9, 9, 9, 9, 10, 11, 13, 14, 12, 8)
 
 

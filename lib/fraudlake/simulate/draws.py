@@ -7,7 +7,6 @@ whatever was computed before it, and one row of a billion can be had without the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,7 +46,7 @@ def keyed(seed: int, name: str, *ids: ArrayLike) -> Keys:
 
 def uniform(key: Keys, name: str) -> Floats:
     """The draw `name` of each key, uniform in [0, 1)."""
-    return (_mix(key + _tag(name)) >> np.uint64(11)) * 2.0**-53
+    return (_mix(key + _tag(name)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def whole(key: Keys, name: str, bits: int = ID_BITS) -> Ints:
@@ -58,7 +57,7 @@ def whole(key: Keys, name: str, bits: int = ID_BITS) -> Ints:
 def normal(key: Keys, name: str) -> Floats:
     """The draw `name` of each key, standard normal (Box and Muller, 1958)."""
     radius = np.sqrt(-2 * np.log1p(-uniform(key, name + " radius")))
-    return radius * np.cos(2 * np.pi * uniform(key, name + " angle"))
+    return np.asarray(radius * np.cos(2 * np.pi * uniform(key, name + " angle")), np.float64)
 
 
 def between(u: Floats, low: int, high: int) -> Ints:
@@ -86,7 +85,7 @@ def poisson(u: Floats, rate: ArrayLike) -> Ints:
     return count
 
 
-def pick(u: Floats, weights: Sequence[float]) -> Ints:
+def pick(u: Floats, weights: ArrayLike) -> Ints:
     """Uniform draws as positions, each as likely as its weight.
 
     >>> pick(np.array([0.0, 0.3, 0.9]), [1, 3]).tolist()

@@ -102,7 +102,7 @@ class RawFolder:
     """
 
     def __init__(self, spark: SparkSession, root: str) -> None:
-        jvm = spark._jvm
+        jvm: Any = spark._jvm
         self.root = root.rstrip("/")
         self._path = jvm.org.apache.hadoop.fs.Path
         self._io = jvm.org.apache.commons.io.IOUtils
@@ -168,7 +168,7 @@ class RawFolder:
         # Observed after the last shuffle (there is none), so a task that is run again counts once.
         seen = Observation()
         rows = rows.observe(seen, *[F.count_if(m).alias(name) for name, m in measures.items()])
-        rows.select("value").write.text(f"{self.root}/{_STAGING}")
+        rows.select("value").write.text(f"{self.root}/{_STAGING}", compression="none")
         counts = seen.get
         self._publish(first, per_day)
         counts["frauds"] = {k.name: counts.pop(k.name) for k in KINDS[1:]}

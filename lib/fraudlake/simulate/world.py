@@ -73,7 +73,7 @@ class Areas(NamedTuple):
     latitude: Floats
     longitude: Floats
     start: Ints  # first merchant id
-    count: Ints  # number of merchants
+    merchants: Ints  # how many there are
     share: Floats  # expected share of all transactions
     towns: int
 
@@ -121,7 +121,7 @@ class World:
             latitude=np.concatenate([[np.nan], inside[0], [a[1] for a in ABROAD]]),
             longitude=np.concatenate([[np.nan], inside[1], [a[2] for a in ABROAD]]),
             start=start,
-            count=ends - start,
+            merchants=ends - start,
             share=np.concatenate([[0.30], 0.69 * size, 0.01 * abroad]),
             towns=towns,
         )
@@ -136,7 +136,7 @@ class World:
 
     def merchant(self, area: Ints, u: Floats) -> Ints:
         """Uniform draws as merchants of the given areas, by popularity."""
-        return self.areas.start[area] + zipf(u, self.areas.count[area], self.skew)
+        return self.areas.start[area] + zipf(u, self.areas.merchants[area], self.skew)
 
     def area(self, merchant: Ints) -> Ints:
         """Where merchants are."""
@@ -146,7 +146,7 @@ class World:
         """Expected transactions of merchants in a day."""
         area = self.area(merchant)
         rank = merchant - self.areas.start[area]
-        share = self.areas.share[area] * zipf_share(rank, self.areas.count[area], self.skew)
+        share = self.areas.share[area] * zipf_share(rank, self.areas.merchants[area], self.skew)
         return self.customers * TRANSACTIONS_PER_DAY * share
 
     def category(self, merchant: Ints) -> Ints:

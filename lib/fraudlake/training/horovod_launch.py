@@ -94,7 +94,7 @@ def launch(
         ) from error
 
     session.require_slots(spark, workers, "training with Horovod")
-    host = spark.conf.get("spark.driver.host", "")
+    host = spark.conf.get("spark.driver.host", "") or ""
     with _streams_and_signals():
         try:
             return horovod.spark.run(
@@ -113,8 +113,9 @@ def launch(
             )
         except TimeoutException as error:
             raise EnvironmentProblem(
-                f"training with Horovod: got {error}, expected {workers} ranks that find each other "
-                f"within {START_TIMEOUT_S} s; check that executors reach each other and the driver"
+                f"training with Horovod: got {error}, expected {workers} ranks that find each "
+                f"other within {START_TIMEOUT_S} s; check that executors reach each other and the "
+                "driver"
             ) from error
 
 

@@ -108,8 +108,8 @@ def card_precision(scored: DataFrame, card: str, k: int) -> float:
     """Card precision at k: the share of frauds among the k cards that analysts check each day.
 
     Each day (UTC) a card stands with its highest score; it is a hit where any of its transactions
-    that day is a fraud. The k highest cards are checked (equal scores: smaller card first), hits / k
-    is averaged over days, and a card that was a hit leaves the days after.
+    that day is a fraud. The k highest cards are checked (equal scores: smaller card first), hits by
+    k is averaged over days, and a card that was a hit leaves the days after.
 
     Only k · (number of days) candidates a day are collected: no more than k cards leave a day.
 
@@ -134,7 +134,7 @@ def card_precision(scored: DataFrame, card: str, k: int) -> float:
     cards = scored.groupBy(day, F.col(card).alias("card")).agg(
         F.max("score").alias("score"), F.max("label").alias("label")
     )
-    days = cards.select(F.count_distinct("day")).first()[0]
+    ((days,),) = cards.select(F.count_distinct("day")).collect()
     order = Window.partitionBy("day").orderBy(F.desc("score"), F.asc("card"))
     ranked = cards.withColumn("rank", F.row_number().over(order))
     candidates = ranked.where(F.col("rank") <= k * days).orderBy("day", "rank")
@@ -168,12 +168,11 @@ def confusion(scored: DataFrame, threshold: float) -> dict[str, int]:
         F.count_if(~flag & fraud).alias("fn"),
         F.count_if(~flag & ~fraud).alias("tn"),
     )
-    return counts.first().asDict()
+    return counts.collect()[0].asDict()
 
 
 def probability_errors(scored: DataFrame, slope: float, intercept: float) -> dict[str, float]:
-    """Mean squared error (Brier score) and log loss of the scores, and of what they were before
-    calibration.
+    """Brier score (mean squared error) and log loss, after calibration and before it.
 
     Parameters
     ----------
@@ -183,7 +182,8 @@ def probability_errors(scored: DataFrame, slope: float, intercept: float) -> dic
     Returns
     -------
     dict
-        `brier`, `log_loss`, `brier_uncalibrated`, `log_loss_uncalibrated`: those of sigmoid(margin).
+        `brier` and `log_loss` of the scores, `brier_uncalibrated` and `log_loss_uncalibrated` of
+        sigmoid(margin).
     """
     from pyspark.sql import functions as F
 
@@ -198,7 +198,8 @@ def probability_errors(scored: DataFrame, slope: float, intercept: float) -> dic
             F.avg(loss).alias("log_loss" + suffix),
         ]
 
-    return scored.agg(*errors(score, ""), *errors(raw, "_uncalibrated")).first().asDict()
+    means = scored.agg(*errors(score, ""), *errors(raw, "_uncalibrated"))
+    return means.collect()[0].asDict()
 
 
 def margin(score: str) -> Column:

@@ -34,7 +34,9 @@ class Group(Protocol):
     def broadcast(self, model: nn.Module) -> None:
         """Give all ranks the parameters of rank 0."""
 
-    def averaging(self, optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+    def averaging(
+        self, optimizer: torch.optim.Optimizer, model: nn.Module
+    ) -> torch.optim.Optimizer:
         """An optimizer that averages gradients over the ranks before each step."""
 
 
@@ -109,19 +111,22 @@ def fit(
     # Dropout draws from this generator: the same draws on each run, others on each rank.
     torch.manual_seed(seed)
     model = FeedForward(x.shape[1], contender.hidden, contender.dropout)
+    last = f"linear.{len(contender.hidden)}.bias"
     with torch.no_grad():
         # Fraud is rare: the first steps need not learn that.
-        model.linear[-1].bias.fill_(math.log(base_rate / (1 - base_rate)))
+        model.state_dict()[last].fill_(math.log(base_rate / (1 - base_rate)))
     group.broadcast(model)
     torch.manual_seed(seed + group.rank)
     order = torch.Generator().manual_seed(seed + group.rank)
-    plain = torch.optim.AdamW(
-        model.parameters(), lr=contender.learning_rate, weight_decay=contender.weight_decay
+    optimizer = group.averaging(
+        torch.optim.AdamW(
+            model.parameters(), lr=contender.learning_rate, weight_decay=contender.weight_decay
+        ),
+        model,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        plain, contender.learning_rate, total_steps=steps * contender.epochs
+        optimizer, contender.learning_rate, total_steps=steps * contender.epochs
     )
-    optimizer = group.averaging(plain, model)
 
     losses = []
     for epoch in range(contender.epochs):
@@ -145,9 +150,10 @@ def fit(
     return mlp.to_safetensors(model.state_dict(), mean, std), losses
 
 
-def _moments(group: Group, x: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Mean and standard deviation [f] over the rows of all ranks, missing values left out, and the
-    share of frauds."""
+def _moments(
+    group: Group, x: np.ndarray, label: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Over the rows of all ranks: mean and standard deviation [f] of what is there, fraud share."""
     there = ~np.isnan(x)
     wide = np.where(there, x, 0.0).astype(np.float64)
     sums = np.concatenate([wide.sum(axis=0), there.sum(axis=0), [label.sum(), len(label)]])

@@ -1,4 +1,4 @@
-"""Training rows as columnar files, one for each rank, so that ranks read arrays and no table format.
+"""Training rows as columnar files, one for each rank: ranks read arrays and no table format.
 
 A snapshot lives as long as the training it was written for.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,8 @@ def written(rows: DataFrame, folder: str) -> Iterator[str]:
         The folder as a URI.
     """
     spark = rows.sparkSession
-    path = spark._jvm.org.apache.hadoop.fs.Path(folder)
+    jvm: Any = spark._jvm
+    path = jvm.org.apache.hadoop.fs.Path(folder)
     files = path.getFileSystem(spark._jsc.hadoopConfiguration())
     try:
         rows.write.mode("overwrite").option("maxRecordsPerFile", 0).parquet(folder)
@@ -72,9 +73,9 @@ def read(
     mine = [info.path for info in found if info.base_name.startswith(f"part-{rank:05d}-")]
     if not mine:
         raise DataError(
-            f"training snapshot: got no rows for rank {rank} in {folder}, expected a file that every "
-            "executor can read: fewer workers where the training rows are few, or a lake on storage "
-            "that all machines share"
+            f"training snapshot: got no rows for rank {rank} in {folder}, expected a file that "
+            "every executor can read: take fewer workers where the training rows are few, or put "
+            "the lake on storage that all machines share"
         )
     table = parquet.read_table(mine[0], filesystem=files)
     x = np.empty((table.num_rows, len(features)), dtype=np.float32)

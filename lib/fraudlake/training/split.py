@@ -1,7 +1,7 @@
 """Which rows train, which test, and what was known when.
 
-The training date is `train_to` + delay: the first instant at which the label of every training row is
-mature. What became known later trains nothing, and the test starts no earlier.
+The training date is `train_to` + delay: the first instant at which the label of every training row
+is mature. What became known later trains nothing, and the test starts no earlier.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Training rows in [train_from, train_to), test rows in [test_from, test_to), both by event time.
+    """By event time: training rows in [train_from, train_to), test rows in [test_from, test_to).
 
     Labels of the training rows are taken as they stood at `training_date`.
     """
@@ -40,8 +40,10 @@ class Split:
 
     @property
     def held_out_from(self) -> datetime:
-        """Start of the last quarter of the training time, rounded up to a whole day where the
-        training time has at least two: the rows that fit the calibration."""
+        """Start of the last quarter of the training time, whose rows fit the calibration.
+
+        The quarter is rounded up to whole days where the training time has at least two.
+        """
         length = (self.train_to - self.train_from) / 4
         if length * 4 >= timedelta(days=2):
             length = timedelta(days=-(-length // timedelta(days=1)))
@@ -53,7 +55,7 @@ class Split:
 
     @property
     def gap_days(self) -> float:
-        """Days in [train_to, test_from), whose labels nobody knows when the model starts to serve."""
+        """Days in [train_to, test_from), whose labels nobody knows when the model starts."""
         return (self.test_from - self.train_to) / timedelta(days=1)
 
 
@@ -110,7 +112,7 @@ def plan(
             f"{format_instant(training_date)} (train_to + delay), when the last training label is "
             "mature: before that nobody could have had this model"
         )
-    if test_to <= test_from:
+    if test_to <= test_from and train_to > train_from:
         problems.append(
             f"test_to: got {format_instant(test_to)}, expected an instant after test_from "
             f"({format_instant(test_from)})"
@@ -159,7 +161,8 @@ def training_rows(features: DataFrame, labels: DataFrame, split: Split) -> DataF
         Grain: one row a transaction.
     """
     window = features.where(time_range(split.train_from, split.train_to))
-    return window.join(latest_labels(labels, split.train_from, split.training_date), "tx_id", "left")
+    known = latest_labels(labels, split.train_from, split.training_date)
+    return window.join(known, "tx_id", "left")
 
 
 def test_rows(features: DataFrame, labels: DataFrame, card: str, split: Split) -> DataFrame:
@@ -181,8 +184,8 @@ def test_rows(features: DataFrame, labels: DataFrame, card: str, split: Split) -
     """
     from pyspark.sql import functions as F
 
-    statements = labels.where(F.col("known_at") >= F.lit(split.train_from))
-    frauds = statements.where("is_fraud").where(F.col("known_at") < F.lit(split.test_to))
+    known = time_range(split.train_from, split.test_to, "known_at")
+    frauds = labels.where(f"is_fraud AND {known}").select("tx_id", "known_at")
     events = features.where(time_range(split.train_from, split.test_to)).select("tx_id", card)
     compromised = (
         events.join(frauds, "tx_id").groupBy(card).agg(F.min("known_at").alias("_compromised_at"))
@@ -219,13 +222,16 @@ def count(rows: DataFrame, window: str, features: DataFrame) -> dict[str, int]:
     """
     from pyspark.sql import functions as F
 
-    total, labelled, frauds = rows.agg(F.count("*"), F.count("label"), F.sum("label")).first()
+    sums = F.count("*"), F.count("label"), F.sum("label")
+    ((total, labelled, frauds),) = rows.agg(*sums).collect()
     if not frauds or frauds == labelled:
-        first, last = features.agg(F.min("event_time"), F.max("event_time")).first()
+        # As text, because Python would show the driver's own time zone.
+        ends = [end("event_time").cast("string") for end in (F.min, F.max)]
+        ((first, last),) = features.agg(*ends).collect()
         held = f"from {first} to {last}" if first else "no rows at all"
         raise DataError(
-            f"{window} window: got {total} rows, {labelled} of them with a known label, {frauds or 0} "
-            f"of those fraud, expected rows of both classes; the features table holds {held}: check "
-            f"{window}_from and {window}_to, and that labels were ingested"
+            f"{window} window: got {total} rows, {labelled} of them with a known label, "
+            f"{frauds or 0} of those fraud, expected rows of both classes; the features table "
+            f"holds {held}: check {window}_from and {window}_to, and that labels were ingested"
         )
     return {"rows": labelled, "frauds": frauds, "unlabelled": total - labelled}

@@ -1,4 +1,4 @@
-"""From the feature table to a registered, calibrated model: the steps that every contender takes."""
+"""From the feature table to a registered, calibrated model: the steps every contender takes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,17 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fraudlake import runs
-from fraudlake.errors import ConfigError, DataError
-from fraudlake.options import format_instant, parse_instant
-from fraudlake.tables import FEATURES, LABELS, Lake, time_range
+from fraudlake.options import parse_instant
 from fraudlake.training import measures
-from fraudlake.training.split import Split, count, test_rows, training_rows
+from fraudlake.training.trial import Trial, gather, persist
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from fraudlake.datasets import Dataset
-    from fraudlake.features.definition import FeatureSet
     from fraudlake.models.calibration import Calibration
-    from fraudlake.models.contender import Contender
     from fraudlake.models.scorer import Scorer
     from fraudlake.registry import Registry
 
@@ -34,45 +28,6 @@ _EXPLAINED_ROWS = 1000
 _COUNTS = {"tp", "fp", "fn", "tn"} | {
     f"{what}_{window}" for what in ("rows", "frauds", "unlabelled") for window in ("train", "test")
 }
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What one model is made from.
-
-    Attributes
-    ----------
-    alerts
-        Alert budget, flagged transactions a day, at most 1,000: it places the threshold at which
-        the confusion counts are taken.
-    seed
-        Of everything drawn at random.
-    """
-
-    lake: Lake
-    dataset: Dataset
-    feature_set: FeatureSet
-    contender: Contender
-    split: Split
-    alerts: int
-    seed: int
-
-    @property
-    def columns(self) -> list[str]:
-        return [feature.name for feature in self.feature_set.features]
-
-    def made_from(self) -> dict[str, Any]:
-        """Everything that decides the outcome, as plain values."""
-        return {
-            "contender": self.contender.model_dump(mode="json"),
-            "dataset": self.dataset.name,
-            "definition": self.feature_set.hash,
-            "features_version": self.lake.version(FEATURES),
-            "labels_version": self.lake.version(LABELS),
-            **self.split.windows(),
-            "alerts": self.alerts,
-            "seed": self.seed,
-        }
 
 
 def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,8 +52,8 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
     ConfigError
         The data set's card is no entity, so that the feature table does not hold it.
     DataError
-        The windows hold nothing to learn from or to measure on, too few rows to place the threshold,
-        or features of another definition.
+        The windows hold nothing to learn from or to measure on, too few rows to place the
+        threshold, or features of another definition.
     EnvironmentProblem
         Fewer free slots than the contender's workers.
     """
@@ -122,17 +77,6 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
         "definition": trial.feature_set.hash,
         **{name: int(value) if name in _COUNTS else value for name, value in figures.items()},
     }
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Rows of a trial. `train` is spread over the workers, `aside` places the threshold."""
-
-    train: DataFrame
-    test: DataFrame
-    aside: DataFrame
-    aside_days: float
-    counts: dict[str, int]
 
 
 def _train(
@@ -162,7 +106,7 @@ def _train(
 
     started = time.monotonic()
     with _phase("rows"):
-        rows = _rows(trial, made_from, persisted)
+        rows = gather(trial, made_from, persisted)
     with _phase("fit"):
         early, final, figures = _fit(trial, rows.train, fingerprint)
     with _phase("calibration and threshold"):
@@ -178,7 +122,7 @@ def _train(
     with _phase("test"):
         card, threshold = trial.dataset.card, scorer.threshold(trial.alerts)
         carry = ["tx_id", "event_time", card, "label"]
-        scored = _persist(score_rows(rows.test, files, None, carry), persisted)
+        scored = persist(score_rows(rows.test, files, None, carry), persisted)
         ranking = measures.ranking(scored)
         figures |= {
             "auc": ranking["auc"],
@@ -210,59 +154,7 @@ def _train(
     return version
 
 
-def _rows(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> _Rows:
-    from pyspark.sql import functions as F
-
-    lake, split, dataset = trial.lake, trial.split, trial.dataset
-    if dataset.card not in dataset.entities.values():
-        raise ConfigError(
-            [
-                f"dataset: got card {dataset.card!r}, expected the column of one of its entities "
-                f"({', '.join(dataset.entities.values())}): the features table holds no other"
-            ]
-        )
-    features = lake.read(FEATURES, made_from["features_version"])
-    labels = lake.read(LABELS, made_from["labels_version"])
-    whole = features.where(time_range(split.train_from, split.test_to))
-    found = {row[0] for row in whole.select("definition").distinct().collect()}
-    if found - {trial.feature_set.hash}:
-        raise DataError(
-            f"features: got rows of definition {', '.join(sorted(found))}, expected "
-            f"{trial.feature_set.hash} (feature set {trial.feature_set.name}): build them with the "
-            f"features job, features={trial.feature_set.name}"
-        )
-    held_out = (F.col("event_time") >= F.lit(split.held_out_from)).alias("held_out")
-    floats = [F.col(name).cast("double").cast("float").alias(name) for name in trial.columns]
-    # By hash of the key, then sorted: at each run the same rows in the same order, labels mixed.
-    train_rows = _persist(
-        training_rows(features, labels, split)
-        .select("tx_id", "label", held_out, *floats)
-        .repartition(trial.contender.workers, "tx_id")
-        .sortWithinPartitions("tx_id"),
-        persisted,
-    )
-    counts = {f"{k}_train": n for k, n in count(train_rows, "train", features).items()}
-    count(train_rows.where("NOT held_out"), "train", features)
-    tested = _persist(test_rows(features, labels, dataset.card, split), persisted)
-    counts |= {f"{k}_test": n for k, n in count(tested, "test", features).items()}
-    labelled = train_rows.where("label IS NOT NULL")
-    if split.gap_days:
-        aside, days = features.where(time_range(split.train_to, split.test_from)), split.gap_days
-    else:
-        aside, days = labelled.where("held_out"), split.held_out_days
-    if (there := aside.count()) < trial.alerts * days:
-        raise DataError(
-            f"alerts: got {there} rows in the {days:g} days that place the threshold, expected at "
-            f"least {trial.alerts * days:g} for {trial.alerts} alerts a day: build the features of "
-            f"those days ({format_instant(split.train_to)} to {format_instant(split.test_from)}), or "
-            "lower alerts"
-        )
-    return _Rows(labelled, tested.where("label IS NOT NULL"), aside, days, counts)
-
-
-def _fit(
-    trial: Trial, rows: DataFrame, fingerprint: str
-) -> tuple[bytes, bytes, dict[str, float]]:
+def _fit(trial: Trial, rows: DataFrame, fingerprint: str) -> tuple[bytes, bytes, dict[str, float]]:
     """Weights without the held-out rows, weights on all rows, figures of the fit."""
     contender = trial.contender
     if contender.kind == "xgboost":
@@ -280,8 +172,10 @@ def _fit(
 
 
 def _calibrate(held_out: DataFrame) -> Calibration:
-    """Platt's line from scores that are not calibrated yet, rounded to a hundredth in log-odds, so
-    that what is collected does not grow with the rows."""
+    """Platt's line from scores that are not calibrated yet.
+
+    Margins are rounded to a hundredth in log-odds: what is collected does not grow with the rows.
+    """
     from pyspark.sql import functions as F
 
     from fraudlake.models import calibration
@@ -311,8 +205,8 @@ def _beats(
     holder = bundle.load(files)
     if holder.definition != trial.feature_set.hash:
         log.warning(
-            "train: champion %d has features of another definition (%s, here %s), the two cannot be "
-            "compared: the new version takes over",
+            "train: champion %d has features of another definition (%s, here %s), the two cannot "
+            "be compared: the new version takes over",
             champion,
             holder.definition,
             trial.feature_set.hash,
@@ -357,9 +251,7 @@ def _figures(
     matrix = to_matrix(test.join(F.broadcast(top), "tx_id").toArrow(), scorer.features)
     sizes = np.abs(scorer.contributions(matrix)).mean(axis=0)
     return {
-        "precision_recall": plots.precision_recall(
-            ranking["curve"], ranking["average_precision"]
-        ),
+        "precision_recall": plots.precision_recall(ranking["curve"], ranking["average_precision"]),
         "calibration": plots.calibration(bins),
         "scores": plots.histogram(bins),
         "contributions": plots.contributions(dict(zip(scorer.features, sizes, strict=True))),
@@ -377,14 +269,6 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
         inner = _flat(value) if isinstance(value, Mapping) else {"": value}
         flat |= {f"{name}.{key}" if key else name: each for key, each in inner.items()}
     return flat
-
-
-def _persist(frame: DataFrame, persisted: ExitStack) -> DataFrame:
-    from pyspark import StorageLevel
-
-    frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
-    persisted.callback(frame.unpersist)
-    return frame
 
 
 @contextmanager

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from fraudlake.models.contender import XGBoostContender
 
 
-def fit(
-    rows: DataFrame, features: Sequence[str], contender: XGBoostContender, seed: int
-) -> bytes:
+def fit(rows: DataFrame, features: Sequence[str], contender: XGBoostContender, seed: int) -> bytes:
     """Train on all tasks together; equal rows, contender and seed give equal trees.
 
     Parameters
@@ -46,6 +44,7 @@ def fit(
         tree_method="hist",
         random_state=seed,
         verbosity=0,
+        verbose=False,
         **contender.parameters.model_dump(),
     )
     return bytes(estimator.fit(rows).get_booster().save_raw("ubj"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -36,9 +37,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, n_inputs: int, hidden: Sequence[int], dropout: float) -> None:
         super().__init__()
-        sizes = [n_inputs, *hidden, 1]
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
-        self.linear = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
+        pairs = pairwise([n_inputs, *hidden, 1])
+        self.linear = nn.ModuleList(nn.Linear(before, after) for before, after in pairs)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:

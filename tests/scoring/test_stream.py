@@ -1,0 +1,200 @@
+"""The stream against the batch, bit for bit, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+
+from fraudlake.datasets import load_dataset
+from fraudlake.errors import DataError
+from fraudlake.features.definition import load_feature_set
+from fraudlake.ingest import sources
+from fraudlake.models import bundle
+from fraudlake.scoring import replay
+from fraudlake.scoring.history import History
+from fraudlake.scoring.stream import StreamScorer, run_stream
+from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake
+
+from tests.scoring.conftest import END, SEAM
+
+TYPES = {"customer_id": "bigint", "terminal_id": "bigint"}
+
+
+def scorer_on(lake, files, version=1, threshold=None, **options):
+    history = History(lake, lake.folder("stream"), TYPES, options.pop("seam", SEAM))
+    known = {version: files, **options.pop("known", {})}
+    return StreamScorer(
+        lake, load_dataset("handbook"), load_feature_set("handbook"), history, version,
+        threshold or bundle.load(files).threshold(4), known.__getitem__, **options,
+    )  # fmt: skip
+
+
+def written(lake):
+    scores = {r.tx_id: r.score for r in lake.read(SCORES).collect()}
+    flags = {r.tx_id: (r.score, r.amount, r.reasons) for r in lake.read(FLAGGED).collect()}
+    return scores, flags
+
+
+def keys_are_unique(lake):
+    for table in (SCORES, FLAGGED, QUARANTINE):
+        rows = lake.read(table).select(*table.key)
+        assert rows.count() == rows.distinct().count(), table.name
+
+
+def test_a_replay_in_event_order_equals_the_batch(spark, world, model, expected, fresh_lake):
+    """Four micro-batches a day, from the raw file that also holds all of the history."""
+    lake, dataset = fresh_lake, load_dataset("handbook")
+    records = sources.read(spark, dataset, str(world.folder / "raw"))
+    state = lake.folder("stream")
+    stream = replay.slices(
+        records, dataset, timedelta(hours=6), f"{state}/replay", SEAM, END
+    )
+    scorer = scorer_on(lake, model, until=END)
+    counts = run_stream(stream, scorer, f"{state}/checkpoint", None)
+    assert counts["batches"] == 12
+    assert counts["records"] == counts["scored"] == len(expected.scores)
+    scores, flags = written(lake)
+    assert scores == expected.scores
+    assert flags == expected.flags
+    keys_are_unique(lake)
+    # Started again on the same input: nothing to do, nothing written.
+    again = run_stream(stream, scorer_on(lake, model), f"{state}/checkpoint", None)
+    assert not again["records"]
+
+
+@pytest.fixture
+def batches(spark, world, tmp_path):
+    """The live days as three raw DataFrames in event order; the second holds trouble as well."""
+    live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"]).astype({"TX_AMOUNT": str})
+    parts = [live.iloc[:40], live.iloc[40:90], live.iloc[90:]]
+    bad = parts[1].iloc[:3].assign(TRANSACTION_ID=[-1, -2, -3], TX_AMOUNT=["abc", "-5", "1.234"])
+    old = world.rows[~world.rows["TRANSACTION_ID"].isin(live["TRANSACTION_ID"])].iloc[:4]
+    parts[1] = pd.concat([parts[1], parts[1].iloc[:5], parts[0].iloc[:2], bad, old.astype({"TX_AMOUNT": str})])
+    frames = []
+    for number, part in enumerate(parts):
+        path = tmp_path / f"batch{number}.parquet"
+        part.to_parquet(path, index=False)
+        frames.append(sources.read(spark, load_dataset("handbook"), str(path)))
+    return frames
+
+
+def test_doubles_and_broken_records(world, model, expected, fresh_lake, batches):
+    scorer = scorer_on(fresh_lake, model)
+    for number, batch in enumerate(batches):
+        scorer.process(batch, number)
+    counts = scorer.counts
+    assert counts["duplicates"] == 5 + 2 + 4
+    assert counts["quarantine"] == 3
+    assert counts["records"] == counts["scored"] + counts["duplicates"] + counts["quarantine"]
+    assert written(fresh_lake) == (expected.scores, expected.flags)
+    keys_are_unique(fresh_lake)
+
+
+class Crash(Exception):
+    """Ends a batch as a kill would: nothing after it is done."""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("table", ["quarantine", "seen", "scores", "flagged"])
+def test_a_crash_at_any_write_is_made_good(monkeypatch, model, expected, fresh_lake, batches, table, when):
+    """The second batch dies before or after one of its writes, and is run again by a new process."""
+    write = Lake.append_once
+
+    def dying(self, target, *arguments):
+        if target.name == table and when == "before":
+            raise Crash
+        write(self, target, *arguments)
+        if target.name == table:
+            raise Crash
+
+    scorer = scorer_on(fresh_lake, model)
+    scorer.process(batches[0], 0)
+    monkeypatch.setattr(Lake, "append_once", dying)
+    with pytest.raises(Crash):
+        scorer.process(batches[1], 1)
+    monkeypatch.undo()
+    restarted = scorer_on(fresh_lake, model)
+    restarted.process(batches[1], 1)
+    restarted.process(batches[2], 2)
+    assert written(fresh_lake) == (expected.scores, expected.flags)
+    assert fresh_lake.read(QUARANTINE).count() == 3
+    keys_are_unique(fresh_lake)
+
+
+def test_a_batch_run_again_is_decided_by_its_first_model(
+    monkeypatch, model, expected, fresh_lake, batches
+):
+    """Scores of the interrupted batch are written; its flags come from the same model, not the new."""
+    other = json.loads(model["scorer.json"])
+    other["calibration"]["intercept"] = -3.0
+    new = {**model, "scorer.json": json.dumps(other).encode()}
+    write = Lake.append_once
+
+    def dying(self, target, *arguments):
+        write(self, target, *arguments)
+        if target.name == "scores":
+            raise Crash
+
+    scorer = scorer_on(fresh_lake, model)
+    monkeypatch.setattr(Lake, "append_once", dying)
+    with pytest.raises(Crash):
+        scorer.process(batches[0], 0)
+    monkeypatch.undo()
+    restarted = scorer_on(fresh_lake, new, version=2, known={1: model})
+    restarted.process(batches[0], 0)
+    restarted.process(batches[1], 1)
+    rows = fresh_lake.read(FLAGGED).select("tx_id", "model_version").collect()
+    scores = fresh_lake.read(SCORES).select("tx_id", "model_version").collect()
+    first = {r.tx_id for r in scores if r.model_version == 1}
+    assert len(first) == 40
+    assert {r.tx_id for r in rows if r.model_version == 1} == first & set(expected.flags)
+    assert len({r.tx_id for r in scores}) == len(scores) == 90
+
+
+def test_what_the_batch_has_scored_and_flagged_stays(world, model, expected, fresh_lake, batches):
+    """The same lake, scored in batch before: a transaction is scored and flagged once."""
+    import shutil
+
+    for table in (SCORES, FLAGGED):
+        shutil.copytree(expected.lake.path(table), fresh_lake.path(table))
+    before = fresh_lake.read(FLAGGED).collect()
+    scorer = scorer_on(fresh_lake, model)
+    scorer.process(batches[0], 0)
+    assert scorer.counts["scored"] == 40
+    assert sorted(fresh_lake.read(FLAGGED).collect()) == sorted(before)
+    keys_are_unique(fresh_lake)
+
+
+def test_late_records_are_scored_with_what_is_known(model, expected, fresh_lake, batches):
+    """The last batch first: its own scores see no earlier live events, the rest equal the batch."""
+    scorer = scorer_on(fresh_lake, model)
+    scorer.process(batches[2], 0)
+    scorer.process(batches[0], 1)
+    scores, _ = written(fresh_lake)
+    assert len(scores) == len(expected.scores) - 50
+    early = {tx: score for tx, score in scores.items() if expected.scores[tx] == score}
+    assert len(early) >= 40
+
+
+def test_a_stream_keeps_its_seam(model, fresh_lake):
+    scorer_on(fresh_lake, model)
+    assert scorer_on(fresh_lake, model, seam=None).history.seam == SEAM
+    with pytest.raises(DataError, match="where this stream began"):
+        scorer_on(fresh_lake, model, seam=END)
+
+
+def test_the_seam_is_just_after_the_last_transaction(world, model, fresh_lake):
+    last = world.rows[~world.rows.index.isin(world.live.index)]["TX_DATETIME"].max()
+    seam = scorer_on(fresh_lake, model, seam=None).history.seam
+    assert pd.Timestamp(seam).tz_localize(None) == last + pd.Timedelta(microseconds=1)
+
+
+def test_another_definition_is_refused(model, fresh_lake):
+    other = json.loads(model["scorer.json"])
+    other["definition"] = "0" * 16
+    files = {**model, "scorer.json": json.dumps(other).encode()}
+    with pytest.raises(DataError, match="trained on feature definition 0000"):
+        scorer_on(fresh_lake, files)
