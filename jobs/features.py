@@ -2,8 +2,8 @@
 
 Reads: transactions, labels.
 Writes: features (one row a transaction), metrics. A second run on equal transactions, labels and
-features changes nothing; without `from` and `to` the whole table is made right, late transactions and
-corrected labels included.
+definitions changes nothing; without `from` and `to` the whole table is made right, late
+transactions and corrected labels included.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from fraudlake import job, names, options
 
 
 class Arguments(job.Arguments):
-    lake: options.Lake = Field("build/lake", description="folder, URI or catalog.schema of the tables")
+    lake: options.Lake = Field(
+        "build/lake", description="folder, URI or catalog.schema of the tables"
+    )
     dataset: names.DatasetName | None = Field(
         None, description="data set: name in conf/datasets, or YAML; left out, the lake's own"
     )

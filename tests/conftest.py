@@ -28,7 +28,9 @@ def spark(tmp_path_factory):
         **{
             "spark.master": "local[2]",
             "spark.driver.memory": "3g",
-            "spark.sql.shuffle.partitions": "4",
+            # Thousands of small queries: compiling them well costs more than running them.
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+            "spark.sql.shuffle.partitions": "2",
             "spark.databricks.delta.snapshotPartitions": "2",
             "spark.sql.warehouse.dir": str(work / "warehouse"),
             "spark.ui.enabled": "false",

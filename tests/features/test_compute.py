@@ -10,9 +10,9 @@ import pytest
 from fraudlake.features.compute import compute, feature_columns
 from fraudlake.features.oracle import oracle
 
-TRANSACTIONS = (
-    "tx_id bigint, event_time timestamp, amount decimal(18,2), customer_id bigint, terminal_id string"
-)
+TRANSACTIONS = """
+    tx_id bigint, event_time timestamp, amount decimal(18,2), customer_id bigint, terminal_id string
+"""
 LABELS = "tx_id bigint, is_fraud boolean, known_at timestamp, source string"
 START = datetime(2018, 4, 1, tzinfo=UTC)
 
@@ -103,7 +103,12 @@ def test_every_row_equals_the_oracle_however_it_is_cut(
 
 def test_types_and_columns(tables, features, entities):
     built = whole(tables, features, entities)
-    keys = {"tx_id": "bigint", "event_time": "timestamp", "customer_id": "bigint", "terminal_id": "string"}
+    keys = {
+        "tx_id": "bigint",
+        "event_time": "timestamp",
+        "customer_id": "bigint",
+        "terminal_id": "string",
+    }
     wanted = keys | feature_columns(features) | {"definition": "string"}
     assert dict(built.dtypes) == wanted
     assert built.select("definition").distinct().collect() == [(features.hash,)]

@@ -90,7 +90,10 @@ def test_handbook_has_the_books_features_in_the_books_order():
     [
         ({"windows": ["36h"], "operations": ["count"]}, "card_count_36h"),
         ({"windows": ["90m"], "operations": [{"sum": "amount"}]}, "card_sum_amount_90m"),
-        ({"windows": [30], "operations": [{"mean": "fee"}], "delay": "12h"}, "card_mean_fee_30d_delay12h"),
+        (
+            {"windows": [30], "operations": [{"mean": "fee"}], "delay": "12h"},
+            "card_mean_fee_30d_delay12h",
+        ),
     ],
 )
 def test_name_formula(feature_set, block, name):
@@ -149,17 +152,25 @@ features:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{}", "features: missing, expected a list of features"),
+        ("{}", "features: missing, expected list of features"),
         (HANDBOOK + "extra: 1", "extra: unknown key, expected one of name, features"),
         (HANDBOOK + "  - column: amount", "features: got amount twice, expected each name once"),
         (
             HANDBOOK.replace("    delay: 7d", ""),
-            "got rate of fraud without a delay, expected a delay of at least the data set's label "
-            "delay: whether a transaction is fraud is not known when it is made",
+            (
+                "got rate of fraud without a delay, expected a delay of at least the data set's "
+                "label delay: whether a transaction is fraud is not known when it is made"
+            ),
         ),
         (HANDBOOK + "    current: false", "expected no `current` beside a delay"),
-        (HANDBOOK.replace("rate: fraud", "rate: amount"), "got rate of 'amount', expected rate of fraud"),
-        (HANDBOOK.replace("count,", "{count: amount},"), "got count of 'amount', expected count without"),
+        (
+            HANDBOOK.replace("rate: fraud", "rate: amount"),
+            "got rate of 'amount', expected rate of fraud",
+        ),
+        (
+            HANDBOOK.replace("count,", "{count: amount},"),
+            "got count of 'amount', expected count without",
+        ),
         (HANDBOOK.replace("windows: [7d]", "windows: [0d]"), "expected greater than"),
         (HANDBOOK.replace("windows: [7d]", "windows: [200000d]"), "expected less than or equal to"),
         (HANDBOOK.replace("windows: [7d]", "windows: []"), "at least 1 item"),
@@ -172,7 +183,9 @@ def test_refusals(tmp_path, text, sentence):
 
 
 def test_unknown_name_lists_what_exists():
-    with pytest.raises(ConfigError, match="got 'handbok', expected one of .*did you mean handbook"):
+    with pytest.raises(
+        ConfigError, match=r"got 'handbok', expected one of .*did you mean handbook"
+    ):
         load_feature_set("handbok")
 
 
@@ -203,26 +216,41 @@ def over(entity, *operations, **more):
 @pytest.mark.parametrize(
     ("block", "sentence"),
     [
-        (over("device", "count"), "got entity 'device', expected one of customer, place (data set shop)"),
-        (over("place", "count"), "got entity 'place' with the double column place, expected one of bigint"),
+        (
+            over("device", "count"),
+            "got entity 'device', expected one of customer, place (data set shop)",
+        ),
+        (
+            over("place", "count"),
+            "got entity 'place' with the double column place, expected one of bigint",
+        ),
         (
             over("customer", {"rate": "fraud"}, delay="3d"),
-            "customer_rate_fraud_1d_delay3d: got delay 3d, expected at least 7d, the label delay of "
-            "data set shop: the labels of later transactions are not known yet, and would be "
-            "counted as honest",
+            (
+                "customer_rate_fraud_1d_delay3d: got delay 3d, expected at least 7d, the label "
+                "delay of data set shop: the labels of younger transactions are not known yet, and "
+                "would be counted as honest"
+            ),
         ),
         (
             over("customer", {"mean": "fee"}),
-            "customer_mean_fee_1d: got column 'fee', expected one of tx_id, event_time, amount, "
-            "customer_id, place, comment (data set shop)",
+            (
+                "customer_mean_fee_1d: got column 'fee', expected one of tx_id, "
+                "event_time, amount, customer_id, place, comment (data set shop)"
+            ),
         ),
         (
             over("customer", {"sum": "place"}),
-            "customer_sum_place_1d: got the double column place, expected one of decimal(18,2), "
-            "bigint, int; a sum of doubles would depend on their order",
+            (
+                "customer_sum_place_1d: got the double column place, expected one of "
+                "decimal(18,2), bigint, int; a sum of doubles would depend on their order"
+            ),
         ),
         ({"column": "comment"}, "comment: got the string column comment, expected one of"),
-        ({"column": "customer_id"}, "customer_id: got a column that every feature table has as a key"),
+        (
+            {"column": "customer_id"},
+            "customer_id: got a column that every feature table has as a key",
+        ),
         ({"column": "tx_id"}, "tx_id: got a column that every feature table has as a key"),
     ],
 )

@@ -1,5 +1,6 @@
 """The reference data set, all 1.47 million rows: kernels against other ways to the same numbers."""
 
+import itertools
 from datetime import UTC, timedelta
 from decimal import Decimal
 
@@ -26,7 +27,9 @@ def frame(handbook):
     """All months with our names; `time` in microseconds, `cents` whole."""
     import pandas as pd
 
-    months = [pd.read_parquet(path, columns=[*COLUMNS]) for path in sorted(handbook.glob("*.parquet"))]
+    months = [
+        pd.read_parquet(path, columns=[*COLUMNS]) for path in sorted(handbook.glob("*.parquet"))
+    ]
     rows = pd.concat(months, ignore_index=True).rename(columns=COLUMNS)
     rows["time"] = rows["event_time"].astype("datetime64[us]").astype(np.int64)
     rows["cents"] = (rows["amount"] * 100).round().astype(np.int64)
@@ -64,7 +67,7 @@ def one_by_one(rows, key):
     """Positions of each entity's rows, times and running totals: one entity after the other."""
     borders = np.flatnonzero(np.diff(rows[key], prepend=-1, append=-1))
     time, cents, fraud = (rows[c].to_numpy() for c in ("time", "cents", "is_fraud"))
-    for first, end in zip(borders, borders[1:], strict=False):
+    for first, end in itertools.pairwise(borders):
         at = slice(first, end)
         total = np.concatenate(([0], np.cumsum(cents[at])))
         frauds = np.concatenate(([0], np.cumsum(fraud[at])))

@@ -58,12 +58,19 @@ blocks = st.fixed_dictionaries(
 ).flatmap(
     lambda block: st.one_of(
         st.booleans().map(
-            lambda current: block
-            | {"operations": ["count", {"sum": "amount"}, {"mean": "amount"}], "current": current}
+            lambda current: (
+                block
+                | {
+                    "operations": ["count", {"sum": "amount"}, {"mean": "amount"}],
+                    "current": current,
+                }
+            )
         ),
         hours.map(
-            lambda delay: block
-            | {"operations": ["count", {"mean": "amount"}, {"rate": "fraud"}], "delay": delay}
+            lambda delay: (
+                block
+                | {"operations": ["count", {"mean": "amount"}, {"rate": "fraud"}], "delay": delay}
+            )
         ),
     )
 )
@@ -88,7 +95,9 @@ def test_kernels_agree_with_the_oracle_to_the_bit(rows, statements, block, order
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_kernels_agree_with_the_oracle_on_a_larger_world(seed, world, kernel, feature_set, entities):
+def test_kernels_agree_with_the_oracle_on_a_larger_world(
+    seed, world, kernel, feature_set, entities
+):
     transactions, labels = world(seed)
     features = feature_set(
         {
@@ -96,7 +105,12 @@ def test_kernels_agree_with_the_oracle_on_a_larger_world(seed, world, kernel, fe
             "operations": ["count", {"mean": "amount"}, {"sum": "amount"}],
             "windows": ["1h", "1d", "30d"],
         },
-        {"entity": "customer", "operations": [{"mean": "amount"}], "windows": ["2d"], "current": False},
+        {
+            "entity": "customer",
+            "operations": [{"mean": "amount"}],
+            "windows": ["2d"],
+            "current": False,
+        },
         {
             "entity": "terminal",
             "operations": ["count", {"rate": "fraud"}],
@@ -116,7 +130,11 @@ def test_kernels_agree_with_the_oracle_on_a_larger_world(seed, world, kernel, fe
 def test_later_rows_and_later_labels_change_nothing(world, kernel, feature_set):
     transactions, labels = world(5)
     features = feature_set(
-        {"entity": "customer", "operations": ["count", {"mean": "amount"}], "windows": ["1d", "7d"]},
+        {
+            "entity": "customer",
+            "operations": ["count", {"mean": "amount"}],
+            "windows": ["1d", "7d"],
+        },
         {"entity": "terminal", "operations": [{"rate": "fraud"}], "windows": ["7d"], "delay": "7d"},
     )
     now = START + 20 * DAY
@@ -145,7 +163,12 @@ def test_window_is_open_at_its_old_end_and_closed_at_its_new_one(kernel, feature
 def test_boundary_does_not_depend_on_neighbours(kernel, feature_set):
     """An event exactly one window old is out, with or without another event in between."""
     features = feature_set(
-        {"entity": "customer", "operations": [{"sum": "amount"}], "windows": ["10h"], "current": False}
+        {
+            "entity": "customer",
+            "operations": [{"sum": "amount"}],
+            "windows": ["10h"],
+            "current": False,
+        }
     )
 
     def at(hour, tx_id):
@@ -153,7 +176,9 @@ def test_boundary_does_not_depend_on_neighbours(kernel, feature_set):
         return {"tx_id": tx_id, "event_time": time, "amount": Decimal(1), "customer_id": 1}
 
     assert kernel([at(0, 1), at(10, 2)], [], features)[2] == {"customer_sum_amount_10h": 0}
-    assert kernel([at(0, 1), at(5, 3), at(10, 2)], [], features)[2] == {"customer_sum_amount_10h": 1}
+    assert kernel([at(0, 1), at(5, 3), at(10, 2)], [], features)[2] == {
+        "customer_sum_amount_10h": 1
+    }
 
 
 def test_ties_are_ordered_by_transaction(kernel, feature_set):
@@ -191,9 +216,7 @@ def test_sums_survive_running_totals_that_overflow():
     """The running total passes 2⁶³ several times; every window's own sum fits."""
     value = 2**61
     n = 100
-    events = Events(
-        np.zeros(n, np.int64), np.arange(n) * 10, {"x": np.full(n, value)}, {"x": 1}
-    )
+    events = Events(np.zeros(n, np.int64), np.arange(n) * 10, {"x": np.full(n, value)}, {"x": 1})
     feature = Feature("s", "window", "x", "e", "sum", window=25)
     found = windows(events, np.arange(n), [feature])["s"]
     assert found.tolist() == [float(value * min(i + 1, 3)) for i in range(n)]
@@ -209,7 +232,8 @@ def test_entities_and_times_too_many_for_one_integer_are_searched_in_blocks():
     query = random.integers(-(2**55), 2**55, 5000)
     found = Timeline(entity, time).until(entity, query)
     pairs = list(zip(entity.tolist(), time.tolist(), strict=True))
-    expected = [sum(p <= q for p in pairs) for q in list(zip(entity.tolist(), query.tolist(), strict=True))[::50]]
+    asked = list(zip(entity.tolist(), query.tolist(), strict=True))[::50]
+    expected = [sum(pair <= one for pair in pairs) for one in asked]
     assert found[::50].tolist() == expected
 
 

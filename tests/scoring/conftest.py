@@ -13,10 +13,10 @@ from fraudlake.tables import LABELS, TRANSACTIONS, Lake
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 SEAM = START + timedelta(days=40)
-END = START + timedelta(days=43)
+END = START + timedelta(days=42)
 
 
-def raw_rows(seed: int = 3, days: int = 43, per_day: int = 40) -> pd.DataFrame:
+def raw_rows(seed: int = 3, days: int = 42, per_day: int = 40) -> pd.DataFrame:
     """Records with the Handbook's raw field names, in no order; several share a second."""
     random = np.random.default_rng(seed)
     n = days * per_day

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from fraudlake import job
+from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError, DataError
+from fraudlake.features.definition import load_feature_set
 from fraudlake.models import bundle
+from fraudlake.models.contender import load_contender
 from fraudlake.registry import Registry
 from fraudlake.tables import LABELS, METRICS
+from fraudlake.training import split
+from fraudlake.training import train as training
+from fraudlake.training.trial import Trial
+
+START, DAY = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -128,17 +138,30 @@ def test_labels_of_after_the_training_date_change_no_weight(spark, first, train,
         assert manifests[0] == manifests[1]
 
 
-def test_a_champion_that_was_trained_on_the_test_keeps_the_alias(
-    first, train, registry, day, caplog
-):
-    champion = registry.champion()
-    later = train("xgboost", train_from=day(3), train_to=day(8))
-    registry.promote(later["model_version"])
-    earlier = train("xgboost", train_from=day(1), train_to=day(5), seed=7)
-    assert earlier["trained"]
-    assert earlier["champion"] == later["model_version"]
-    assert "was trained on days of this test" in caplog.text
-    registry.promote(champion)
+@pytest.fixture
+def trial(lake, conf):
+    """A trial whose test, days 2 to 8, lies in the first versions' training days."""
+    return Trial(
+        lake,
+        load_dataset(conf["dataset"]),
+        load_feature_set(conf["features"]),
+        load_contender(conf["xgboost"]),
+        split.plan(START - 6 * DAY, START, None, None, None, 2 * DAY),
+        alerts=10,
+        seed=1,
+    )
+
+
+def test_a_champion_that_was_trained_on_the_test_stays(first, registry, trial, caplog):
+    version = first["xgboost"]["model_version"]
+    assert not training._beats(registry, version, trial, None, 1.0)
+    assert f"champion {version} was trained on days of this test (2020-01-01 to" in caplog.text
+
+
+def test_a_champion_with_other_features_gives_way(first, registry, trial, caplog):
+    other = replace(trial, feature_set=load_feature_set("handbook"))
+    assert training._beats(registry, first["xgboost"]["model_version"], other, None, 0.0)
+    assert "features of another definition" in caplog.text
 
 
 def test_a_window_without_labels_is_refused(train, day):

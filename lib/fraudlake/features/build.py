@@ -37,8 +37,8 @@ def build(
     """Compute the features of a range of transactions and replace that range of the table.
 
     Re-run rule: equal transactions, labels, definition and range make no commit. Anything else is
-    computed afresh and equals a first build: without a range a late transaction or a corrected label
-    leaves no stale row. What a build was made from stands in its commit's metadata.
+    computed afresh and equals a first build: without a range, a late transaction or a corrected
+    label leaves no stale row. What a build was made from stands in its commit's metadata.
 
     Parameters
     ----------
@@ -60,16 +60,16 @@ def build(
     """
     labelled = any(feature.over_labels for feature in feature_set.features)
     sources = [TRANSACTIONS, LABELS] if labelled else [TRANSACTIONS]
-    inputs = {table.name: [_identity(lake, table), lake.version(table)] for table in sources}
-    transactions = lake.read(TRANSACTIONS, inputs["transactions"][1])
-    statements = lake.read(LABELS, inputs["labels"][1]) if labelled else None
+    versions = {table.name: lake.version(table) for table in sources}
+    transactions = lake.read(TRANSACTIONS, versions["transactions"])
+    statements = lake.read(LABELS, versions["labels"]) if labelled else None
     within = time_range(start, end)
     targets = transactions.where(within)
     note = {
         "definition": feature_set.hash,
         "from": start and format_instant(start),
         "to": end and format_instant(end),
-        "inputs": inputs,
+        "inputs": {table.name: [_identity(lake, table), versions[table.name]] for table in sources},
     }
     types = dataset.column_types()
     keys = {column: types[column] for column in dataset.entities.values()}
@@ -87,27 +87,28 @@ def build(
         reach = "false" if start is None else time_range(start - feature_set.lookback, start)
         before = transactions.where(reach)
         rows = compute(targets, lambda _: before, statements, feature_set, dataset.entities)
+        if other:
+            log.info("features: replacing the table made by %s", other)
+        else:
+            lake.create(FEATURES, columns)
         with _noted(lake, note):
             if other:
-                log.info("features: replacing the table made by %s", other)
                 _replace_table(lake, rows)
             else:
-                lake.create(FEATURES, columns)
                 lake.replace_range(FEATURES, rows, start, end)
     count, expected = lake.read(FEATURES).where(within).count(), targets.count()
     if count != expected:
         raise DataError(
-            f"features: got {count} rows, expected {expected}, one for each transaction: another job "
-            f"has written to {lake.reference(FEATURES)}; run without from and to to rebuild it"
+            f"features: got {count} rows, expected {expected}, one for each transaction: another "
+            f"job has written to {lake.reference(FEATURES)}; run without from and to to rebuild it"
         )
-    return {"rows": count, "changed": changed, "inputs": {n: v for n, (_, v) in inputs.items()}}
+    return {"rows": count, "changed": changed, "inputs": versions}
 
 
 def _identity(lake: Lake, table: Table) -> str:
     """Delta's own id of the table: a table made anew starts at version 0 again, with another id."""
-    if not lake.exists(table):
-        return ""
-    return lake.spark.sql(f"DESCRIBE DETAIL {lake.reference(table)}").select("id").first()[0]
+    detail = lake.spark.sql(f"DESCRIBE DETAIL {lake.reference(table)}")
+    return detail.select("id").collect()[0][0]
 
 
 def _other_definition(lake: Lake, wanted: str, columns: Mapping[str, str]) -> str | None:
@@ -133,7 +134,7 @@ def _is_current(lake: Lake, note: Mapping[str, Any]) -> bool:
     for operation, metadata in history.select("operation", "userMetadata").toLocalIterator():
         if operation in _UPKEEP:
             continue
-        earlier = _parsed(metadata).get("features") or {}
+        earlier = _parsed(metadata).get("built") or {}
         if any(earlier.get(key) != note[key] for key in ("definition", "inputs")):
             return False
         if _covers(earlier, note):
@@ -154,9 +155,9 @@ def _covers(earlier: Mapping[str, Any], note: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def _noted(lake: Lake, note: Mapping[str, Any]) -> Iterator[None]:
-    """Add the note, as `features`, to the metadata of the commits made inside the block."""
+    """Add the note, as `built`, to the metadata of the commits made inside the block."""
     before = lake.spark.conf.get(_METADATA, None)
-    content = _parsed(before) | {"features": note}
+    content = _parsed(before) | {"built": note}
     lake.spark.conf.set(_METADATA, json.dumps(content, sort_keys=True))
     try:
         yield

@@ -1,7 +1,7 @@
 """Features of transactions on Spark: one shuffle for each entity, around the kernels.
 
-Batch build and stream call the same `compute`; they differ only in which rows they ask for and which
-earlier rows they bring.
+Batch build and stream call the same `compute`; they differ only in which rows they ask for and
+which earlier rows they bring.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from fraudlake.features.definition import Feature, FeatureSet
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
     from pyspark.sql import Column, DataFrame
 
-_TARGET = "_target"
-_CHANGES = "_changes"
+# Columns between the steps.
+_TARGET, _CHANGES, _AS_IS, _SUM = "_target", "_changes", "_as_is_", "_sum_"
 _BATCH_ROWS = 50_000
 
 
@@ -56,34 +58,32 @@ def compute(
     from pyspark.sql import functions as F
 
     windows = feature_set.by_entity()
-    keys = list(dict.fromkeys(entities.values()))
-    base = ["tx_id", "event_time", *keys]
-    as_is = {
-        f.name: F.col(f.column).cast("double").alias(f"_as_is_{f.name}")
-        for f in feature_set.features
-        if f.kind == "column" and f.column
-    }
+    base = ["tx_id", "event_time", *dict.fromkeys(entities.values())]
+    as_is = [f for f in feature_set.features if f.kind == "column"]
     scale = _scales(targets, windows)
+    rows = targets.select(
+        *base,
+        *(F.col(f.column).cast("double").alias(_AS_IS + f.name) for f in as_is),
+        *_integers(targets, scale),
+    )
+    carried = [*base, *(_AS_IS + f.name for f in as_is)]
     waiting = list(windows)
-    rows = targets.select(*base, *as_is.values(), *_integers(targets, scale))
-    done = [*base, *(f"_as_is_{name}" for name in as_is)]
-    while waiting:
-        entity = waiting.pop(0)
-        features, key = windows[entity], entities[entity]
-        summed = _summed(features)
+    for entity, features in windows.items():
+        key, summed = entities[entity], {c: scale[c] for c in _summed(features)}
         others = context(entity).where(F.col(key).isNotNull())
-        needed = {column: scale[column] for column in summed}
-        others = others.select("tx_id", "event_time", key, *_integers(others, needed))
-        events = rows.withColumn(_TARGET, F.lit(True)).unionByName(  # noqa: FBT003
-            others.withColumn(_TARGET, F.lit(False)),  # noqa: FBT003
-            allowMissingColumns=True,
+        others = others.select("tx_id", "event_time", key, *_integers(others, summed))
+        events = rows.withColumn(_TARGET, F.lit(True)).unionByName(
+            others.withColumn(_TARGET, F.lit(False)), allowMissingColumns=True
         )
-        if statements is not None and any(f.over_labels for f in features):
+        if any(f.over_labels for f in features):
+            if statements is None:
+                raise TypeError(f"statements: got None, expected labels for rates of {entity}")
             events = events.join(label_changes(statements), "tx_id", "left")
+        waiting.remove(entity)
         later = {column for name in waiting for column in _summed(windows[name])}
-        kept = [*done, *(f"_sum_{column}" for column in scale if column in later)]
-        rows = _over_entity(events, key, features, needed, kept)
-        done += [f.name for f in features]
+        kept = [*carried, *(_SUM + column for column in scale if column in later)]
+        rows = _over_entity(events, key, features, summed, kept)
+        carried += [f.name for f in features]
     columns = [_finished(feature).alias(feature.name) for feature in feature_set.features]
     return rows.select(*base, *columns, F.lit(feature_set.hash).alias("definition"))
 
@@ -104,10 +104,8 @@ def label_changes(statements: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     said = F.array_sort(F.collect_list(F.struct("known_at", "source", "is_fraud")))
-    changes = F.expr(
-        "transform(filter(said, (s, i) -> s.is_fraud != coalesce(get(said, i - 1).is_fraud, false)),"
-        " s -> unix_micros(s.known_at))"
-    )
+    other = "(s, i) -> s.is_fraud != coalesce(get(said, i - 1).is_fraud, false)"
+    changes = F.expr(f"transform(filter(said, {other}), s -> unix_micros(s.known_at))")
     frauds = statements.where("is_fraud").select("tx_id")
     about_frauds = statements.join(frauds, "tx_id", "left_semi")
     grouped = about_frauds.groupBy("tx_id").agg(said.alias("said"))
@@ -116,8 +114,7 @@ def label_changes(statements: DataFrame) -> DataFrame:
 
 def _summed(features: Sequence[Feature]) -> list[str]:
     """Columns that the features sum."""
-    named = (f.column for f in features if f.operation in ("sum", "mean"))
-    return list(dict.fromkeys(column for column in named if column))
+    return list(dict.fromkeys(f.column for f in features if f.operation in ("sum", "mean")))
 
 
 def _scales(rows: DataFrame, windows: Mapping[str, Sequence[Feature]]) -> dict[str, int]:
@@ -127,14 +124,14 @@ def _scales(rows: DataFrame, windows: Mapping[str, Sequence[Feature]]) -> dict[s
 
 
 def _integers(rows: DataFrame, scale: Mapping[str, int]) -> list[Column]:
-    return [(rows[c] * s).cast("bigint").alias(f"_sum_{c}") for c, s in scale.items()]
+    return [(rows[c] * s).cast("bigint").alias(_SUM + c) for c, s in scale.items()]
 
 
 def _finished(feature: Feature) -> Column:
     from pyspark.sql import functions as F
 
     if feature.kind == "column":
-        return F.col(f"_as_is_{feature.name}")
+        return F.col(_AS_IS + feature.name)
     if feature.name == "weekend":
         return (F.weekday("event_time") >= 5).cast("int")
     if feature.name == "night":
@@ -143,7 +140,11 @@ def _finished(feature: Feature) -> Column:
 
 
 def _over_entity(
-    events: DataFrame, key: str, features: Sequence[Feature], scale: Mapping[str, int], kept: list[str]
+    events: DataFrame,
+    key: str,
+    features: Sequence[Feature],
+    scale: Mapping[str, int],
+    kept: list[str],
 ) -> DataFrame:
     """Shuffle events by an entity's key, sort them in time and add its window features."""
     from pyspark.sql import functions as F
@@ -151,14 +152,15 @@ def _over_entity(
 
     # Rows without a key have no windows; by their own number they do not pile up in one partition.
     place = F.when(F.col(key).isNull(), F.xxhash64("tx_id")).otherwise(F.xxhash64(key))
-    sums = [f"_sum_{column}" for column in scale]
+    sums = [_SUM + column for column in scale]
     labels = [_CHANGES] if _CHANGES in events.columns else []
     carried = list(dict.fromkeys([*kept, key, *sums, *labels, _TARGET]))
     placed = events.select(*carried).repartition(place)
     ordered = placed.sortWithinPartitions(key, "event_time", "tx_id")
     schema = StructType([events.schema[name] for name in kept])
     for feature in features:
-        schema = schema.add(feature.name, LongType() if feature.operation == "count" else DoubleType())
+        kind = LongType() if feature.operation == "count" else DoubleType()
+        schema = schema.add(feature.name, kind)
     return ordered.mapInArrow(_Kernel(key, tuple(features), dict(scale), tuple(kept)), schema)
 
 
@@ -198,12 +200,12 @@ class _Kernel:
         events = Events(
             _numbers(table[self.key]),
             table["event_time"].cast("int64").to_numpy(),
-            {c: pc.fill_null(table[f"_sum_{c}"], 0).to_numpy() for c in self.scale},
+            {c: pc.fill_null(table[_SUM + c], 0).to_numpy() for c in self.scale},
             self.scale,
             {
-                c: table[f"_sum_{c}"].is_null().to_numpy()
+                c: table[_SUM + c].is_null().to_numpy()
                 for c in self.scale
-                if table[f"_sum_{c}"].null_count
+                if table[_SUM + c].null_count
             },
             **_changes(table),
         )
@@ -217,7 +219,7 @@ class _Kernel:
         }
 
 
-def _numbers(keys: pa.ChunkedArray) -> object:
+def _numbers(keys: pa.ChunkedArray) -> NDArray[np.int64]:
     """Sorted keys as 0, 0, 1, …: a new number wherever the key changes."""
     import numpy as np
     import pyarrow.compute as pc

@@ -1,4 +1,4 @@
-"""What a feature is: the content of `conf/features/NAME.yaml`, resolved to single named features."""
+"""What a feature is: the content of `conf/features/NAME.yaml`, resolved to single features."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from fraudlake.job import explain
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
 
-# Part of every definition's hash: raise it when a kernel gives other values for the same definition.
+# Part of every definition's hash: raise it when a kernel gives other values for equal definitions.
 KERNEL_VERSION = 1
 
 LABEL = "fraud"
@@ -51,15 +51,15 @@ class Feature:
     kind
         `column` (as is), `calendar`, or `window` (over the events of an entity).
     column
-        The column taken as is or summed; `fraud` for a rate; None for a count or a calendar feature.
+        The column taken as is or summed; `fraud` for a rate; empty where there is none.
     entity, operation, window, delay, current, empty
         Of a window feature; lengths of time in microseconds.
     """
 
     name: str
     kind: Literal["column", "calendar", "window"]
-    column: str | None = None
-    entity: str | None = None
+    column: str = ""
+    entity: str = ""
     operation: Literal["count", "sum", "mean", "rate"] | None = None
     window: int = 0
     delay: int = 0
@@ -103,7 +103,7 @@ class Operation(_Block):
     """`count`, or one operation and its column: `sum: amount`, `mean: amount`, `rate: fraud`."""
 
     name: Literal["count", "sum", "mean", "rate"]
-    column: str | None = None
+    column: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -116,7 +116,7 @@ class Operation(_Block):
 
     @model_validator(mode="after")
     def _column_fits(self) -> Operation:
-        if self.name == "count" and self.column is not None:
+        if self.name == "count" and self.column:
             raise ConfigError([f"got count of {self.column!r}, expected count without a column"])
         if self.name != "count" and not self.column:
             raise ConfigError([f"got {self.name} of nothing, expected a column"])
@@ -145,7 +145,7 @@ class WindowBlock(_Block):
 
     @field_validator("current")
     @classmethod
-    def _row_is_in_question(cls, value: bool, info: Any) -> bool:  # noqa: FBT001
+    def _row_is_in_question(cls, value: bool, info: Any) -> bool:
         if not value and info.data.get("delay"):
             raise ValueError("no `current` beside a delay: the transaction itself is never in it")
         return value
@@ -153,12 +153,11 @@ class WindowBlock(_Block):
     @model_validator(mode="after")
     def _labels_are_late(self) -> WindowBlock:
         if not self.delay and any(o.name == "rate" for o in self.operations):
-            raise ConfigError(
-                [
-                    f"got rate of {LABEL} without a delay, expected a delay of at least the data "
-                    "set's label delay: whether a transaction is fraud is not known when it is made"
-                ]
+            problem = (
+                f"got rate of {LABEL} without a delay, expected a delay of at least the data set's "
+                "label delay: whether a transaction is fraud is not known when it is made"
             )
+            raise ConfigError([problem])
         return self
 
     def resolve(self) -> list[Feature]:
@@ -204,7 +203,7 @@ class FeatureSet(BaseModel):
     declared: tuple[Block, ...] = Field(
         alias="features",
         min_length=1,
-        description="a list of features: `column`, `calendar`, or `entity`, `operations`, `windows`",
+        description="list of features: `column`, `calendar`, or `entity`, `operations`, `windows`",
     )
 
     @model_validator(mode="after")
@@ -222,7 +221,7 @@ class FeatureSet(BaseModel):
 
     @cached_property
     def hash(self) -> str:
-        """16 hex digits that name the definition: SHA-256 over all features and the kernels' version.
+        """16 hex digits that name the definition: SHA-256 of all features and the kernels' version.
 
         Formatting, comments, key order, `7d` or `168h` and the set's name make no difference.
         """
@@ -284,8 +283,8 @@ def _label_problem(feature: Feature, dataset: Dataset) -> str | None:
         return (
             f"got delay {options.format_duration(delay)}, expected at least "
             f"{options.format_duration(dataset.label.delay)}, the label delay of data set "
-            f"{dataset.name}: the labels of later transactions are not known yet, and would be "
-            "counted as honest"
+            f"{dataset.name}: the labels of younger transactions are not known yet, and would "
+            "be counted as honest"
         )
     return None
 
@@ -293,7 +292,7 @@ def _label_problem(feature: Feature, dataset: Dataset) -> str | None:
 def _column_problem(feature: Feature, dataset: Dataset) -> str | None:
     if feature.name in (*_RESERVED, *dataset.entities.values()):
         return "got a column that every feature table has as a key, expected another"
-    if feature.column is None:
+    if not feature.column:
         return None
     types = dataset.column_types()
     wanted = _NUMERIC if feature.kind == "column" else _SUMMABLE
@@ -302,12 +301,10 @@ def _column_problem(feature: Feature, dataset: Dataset) -> str | None:
             f"got column {feature.column!r}, expected one of {', '.join(types)} "
             f"(data set {dataset.name})"
         )
-    if types[feature.column] not in wanted:
-        exact = "; a sum of doubles would depend on their order" if types[feature.column] == "double" else ""
-        return (
-            f"got the {types[feature.column]} column {feature.column}, expected one of "
-            f"{', '.join(wanted)}{exact}"
-        )
+    kind = types[feature.column]
+    if kind not in wanted:
+        exact = "; a sum of doubles would depend on their order" if kind == "double" else ""
+        return f"got the {kind} column {feature.column}, expected one of {', '.join(wanted)}{exact}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Windows over the events of many entities at once, in NumPy: no loop over events, entities or windows.
+"""Windows over the events of many entities at once, in NumPy: no loop over events or entities.
 
 Events lie sorted by (entity, time, transaction). A window is a pair of positions found by binary
 search; a sum over it is the difference of two prefix sums of 64-bit integers. Integers make the sum
@@ -56,8 +56,8 @@ class Events:
 class Timeline:
     """Points sorted by (entity, time), ready for binary search.
 
-    Entity and time are packed into one integer, entity · span + time, so that one search answers for
-    all entities. Entities are taken in blocks so small that the integer fits into 64 bits.
+    Entity and time are packed into one integer, entity · span + time, so that one search answers
+    for all entities. Entities are taken in blocks so small that the integer fits into 64 bits.
     """
 
     def __init__(self, entity: Ints, time: Ints) -> None:
@@ -122,7 +122,7 @@ def windows(
             frauds = _active_changes(events, feature, entity, time)
             result[feature.name] = _quotient(frauds, count, count, feature.empty)
         else:
-            column = str(feature.column)
+            column = feature.column
             if column not in sums:
                 sums[column] = _prefix_sums(events, column)
             total, present = sums[column]

@@ -5,7 +5,7 @@ Every raw format is brought to text first (`sources`), so that there is one set 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraudlake.ingest import cards
@@ -48,7 +48,8 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
 
     Text is trimmed, and empty text is a missing value. Times without an offset are in the data set's
     zone; digits beyond microseconds are cut. Event times must lie between `EARLIEST` and a day from
-    now. Money has at most two decimals and is not negative.
+    now, the time of this call: a stream checks each micro-batch. Money has at most two decimals and
+    is not negative.
 
     Parameters
     ----------
@@ -83,7 +84,8 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
     rows = rows.select(*kept, "corrupt", "texts", *typed)
 
     problems = [p for name, column in dataset.columns.items() for p in _problems(name, column)]
-    late = F.col("event_time") > F.current_timestamp() + F.expr("INTERVAL 1 DAY")
+    # A literal: MERGE replaces current_timestamp() in its source, which then misses Spark's cache.
+    late = F.col("event_time") > F.lit(datetime.now(UTC) + timedelta(days=1))
     early = F.col("event_time") < F.lit(EARLIEST).cast("timestamp")
     problems += [
         _problem("event_time", late, "a time no later than a day from now"),

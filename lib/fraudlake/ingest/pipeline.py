@@ -135,21 +135,23 @@ def _beside_standing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame
     """Adds `standing` (content of the transaction in the lake) and `stated` (its label), or nulls."""
     from pyspark.sql import functions as F
 
-    if not lake.exists(TRANSACTIONS) or lake.read(TRANSACTIONS).isEmpty():
+    version = lake.version(TRANSACTIONS)
+    if version < 0 or lake.read(TRANSACTIONS).isEmpty():
         return rows.select(
             "*",
             F.lit(None).cast(rows.schema["content"].dataType).alias("standing"),
             F.lit(None).cast(rows.schema["label"].dataType).alias("stated"),
         )
-    # The run's keys go to the history, so that the history does not go through a shuffle.
+    # The run's keys go to the history, so that the history does not go through a shuffle. Versions
+    # are named because a write to a table drops what is cached of its newest state.
     keys = rows.select("tx_id").where("tx_id IS NOT NULL")
     standing = (
-        lake.read(TRANSACTIONS)
+        lake.read(TRANSACTIONS, version)
         .join(keys, "tx_id", "left_semi")
         .select(F.col("tx_id").alias("place"), F.struct(*dataset.columns).alias("standing"))
     )
     stated = (
-        lake.read(LABELS)
+        lake.read(LABELS, lake.version(LABELS))
         .where(F.col("source") == dataset.name)
         .join(keys, "tx_id", "left_semi")
         .groupBy(F.col("tx_id").alias("place"))

@@ -212,17 +212,14 @@ def _beats(
             trial.feature_set.hash,
         )
         return True
-    settings, split = holder.manifest.settings, trial.split
-    if (
-        parse_instant(settings["train_from"]) < split.test_to
-        and parse_instant(settings["train_to"]) > split.test_from
-    ):
+    start, end = (holder.manifest.settings[key] for key in ("train_from", "train_to"))
+    if parse_instant(start) < trial.split.test_to and parse_instant(end) > trial.split.test_from:
         log.warning(
             "train: champion %d was trained on days of this test (%s to %s), the two cannot be "
             "compared: it stays",
             champion,
-            settings["train_from"],
-            settings["train_to"],
+            start,
+            end,
         )
         return False
     theirs = measures.ranking(score_rows(test, files, None, ["label"]))["average_precision"]
