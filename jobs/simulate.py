@@ -1,6 +1,7 @@
 """Write raw files of synthetic card transactions, any number, seeded.
 
-Reads nothing. Writes JSON lines to `output=`, one or more files a day (`2026-01-05-0000.jsonl`), in
+Reads: nothing.
+Writes: JSON lines to `output=`, one or more files a day (`2026-01-05-0000.jsonl`), in
 the form that the data set `simulated` describes, beside `_config.json` (these arguments) and
 `_SUCCESS` (the result). Equal arguments give equal rows on any number of cores. A finished output
 is left as it is, an unfinished one is written anew, a folder that holds anything else is refused.

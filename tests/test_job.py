@@ -13,16 +13,26 @@ from fraudlake import job, names, options, resources
 from fraudlake.errors import ConfigError
 
 WRONG = {
-    "ingest dataset=handbok input=/nowhere": ["dataset: got 'handbok'", "did you mean handbook?", "input:"],
+    "ingest dataset=handbok input=/nowhere": [
+        "dataset: got 'handbok'",
+        "did you mean handbook?",
+        "input:",
+    ],
     "ingest dataset=handbook": ["input: missing"],
     "ingest lak=x dataset=handbook input=.": ["lak: unknown key", "did you mean lake?"],
     "features from=tomorrow to=1.8.2018": ["from: got 'tomorrow'", "to: got '1.8.2018'"],
     "features features=handbook.yaml": ["features: got 'handbook.yaml'", "a YAML file that exists"],
     "train model=xgbost train_from=2018-07-25": ["model: got 'xgbost'", "train_to: missing"],
     "train train_from=2018-07-25 train_to=2018-08-01 delay=soon": ["delay: got 'soon'"],
-    "score alerts=many from=2018-13-01": ["alerts: got 'many', expected a whole number", "from: got"],
+    "score alerts=many from=2018-13-01": [
+        "alerts: got 'many', expected a whole number",
+        "from: got",
+    ],
     "score alerts=0 --config nothing.yaml": ["alerts: got '0'", "--config: got 'nothing.yaml'"],
-    "stream dataset=handbook input=. replay=6x trigger=fast": ["replay: got '6x'", "trigger: got 'fast'"],
+    "stream dataset=handbook input=. replay=6x trigger=fast": [
+        "replay: got '6x'",
+        "trigger: got 'fast'",
+    ],
     "simulate customers=-5 days=none": ["customers: got '-5'", "days: got 'none'"],
     "scoore lake=x": ["job: got 'scoore'", "did you mean score?"],
 }
@@ -37,7 +47,11 @@ def test_wrong_configuration(command):
         "finally:\n    print('heavy:', sorted({'pyspark', 'torch', 'mlflow'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, *command.split()], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program, *command.split()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 2, done.stderr
     assert done.stdout == "heavy: []\n"
@@ -105,5 +119,10 @@ def test_a_name_is_checked_with_the_other_arguments(tmp_path):
     with pytest.raises(ConfigError) as error:
         job.parse(Named, [f"dataset={broken}", "alerts=x"])
     text = str(error.value)
-    for part in ("format: got 'xlsx'", "timezone: got 'Mars/Olympus'", "columns: missing", "alerts"):
+    for part in (
+        "format: got 'xlsx'",
+        "timezone: got 'Mars/Olympus'",
+        "columns: missing",
+        "alerts",
+    ):
         assert part in text

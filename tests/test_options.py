@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from hypothesis import given
@@ -25,9 +25,8 @@ def test_bare_number_is_days():
     assert options.parse_duration("7") == options.parse_duration(7) == timedelta(days=7)
 
 
-@given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)))
-def test_instant_round_trip(moment):
-    instant = moment.replace(tzinfo=UTC)
+@given(st.datetimes(timezones=st.just(UTC)).filter(lambda moment: moment.year >= 1971))
+def test_instant_round_trip(instant):
     assert options.parse_instant(options.format_instant(instant)) == instant
 
 

@@ -53,7 +53,9 @@ def test_constraint_and_properties(spark, lake):
     lake.create(SCORES, properties={"dataset": "handbook"})
     assert lake.properties(SCORES)["dataset"] == "handbook"
     schema = ", ".join(f"{name} {kind}" for name, kind in SCORES.columns.items())
-    wrong = [(1, datetime(2018, 1, 1), 1.5, "m", 1, "d", datetime(2018, 1, 1))]
+    wrong = [
+        (1, datetime(2018, 1, 1, tzinfo=UTC), 1.5, "m", 1, "d", datetime(2018, 1, 1, tzinfo=UTC))
+    ]
     with pytest.raises(Exception, match="score_is_probability"):
         lake.append_once(SCORES, spark.createDataFrame(wrong, schema), "app", 1)
 

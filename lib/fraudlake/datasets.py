@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -13,6 +14,11 @@ from fraudlake.errors import ConfigError
 from fraudlake.job import explain
 
 EVENT_COLUMNS = ("tx_id", "event_time", "amount")
+_NAME = re.compile(r"[A-Za-z]\w*$")
+RESERVED = (
+    *("raw", "source_file", "ingested_at", "is_fraud", "known_at"),
+    *("reasons", "unknown", "absent"),
+)
 
 
 class Column(BaseModel):
@@ -26,6 +32,13 @@ class Column(BaseModel):
     minimum: float | None = Field(None, description="smallest value allowed, itself included")
     maximum: float | None = Field(None, description="largest value allowed, itself included")
     values: tuple[str, ...] | None = Field(None, description="the only values allowed")
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> Column:
+        bounded = self.minimum is not None or self.maximum is not None
+        if bounded and self.type in ("boolean", "string", "timestamp"):
+            raise ValueError(f"minimum and maximum on numbers only, not on a {self.type}")
+        return self
 
 
 class Label(BaseModel):
@@ -46,7 +59,8 @@ class Dataset(BaseModel):
 
     `columns` maps each column of `transactions` to a raw field; it must hold `tx_id` (bigint),
     `event_time` (timestamp) and `amount` (decimal(18,2)). `entities` maps the short name a feature
-    set uses (`customer`) to a column. `card` is the column that stands for a card in card precision.
+    set uses (`customer`) to a column. `card` is the column that stands for a card in card
+    precision.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,6 +87,14 @@ class Dataset(BaseModel):
         for name, kind in wanted.items():
             if name not in self.columns or self.columns[name].type != kind:
                 raise ValueError(f"columns with {name} of type {kind}")
+            if not self.columns[name].required:
+                raise ValueError(f"columns with {name} required, not optional")
+        for name in self.columns:
+            if name in RESERVED or not _NAME.match(name):
+                raise ValueError(
+                    f"columns with names of letters, digits and _, and none of "
+                    f"{', '.join(RESERVED)}; {name} is not one"
+                )
         for name in [*self.entities.values(), self.card]:
             if name not in self.columns:
                 raise ValueError(f"entities and card to name columns; {name} is not one")
@@ -81,6 +103,10 @@ class Dataset(BaseModel):
     def column_types(self) -> dict[str, str]:
         """Column → SQL type, for every column of `transactions` that the data set names."""
         return {name: column.type for name, column in self.columns.items()}
+
+    def required_fields(self) -> list[str]:
+        """Names of the raw fields without which a record is no transaction."""
+        return [column.source for column in self.columns.values() if column.required]
 
     def raw_fields(self) -> list[str]:
         """Names of all raw fields that are read."""
@@ -93,12 +119,16 @@ class Dataset(BaseModel):
 def load_dataset(name: str) -> Dataset:
     """Read and check `conf/datasets/NAME.yaml` (or the YAML file at a path).
 
+    A data set from a path is named by its absolute path: the lake keeps the name, and later jobs
+    find the file by it.
+
     Raises
     ------
     ConfigError
         The file is missing, or every problem found in it.
     """
     path = resources.find("datasets", name)
+    name = name if path.stem == name else str(path.absolute())
     try:
         return Dataset.model_validate({**(yaml.safe_load(path.read_text()) or {}), "name": name})
     except (ValidationError, yaml.YAMLError, TypeError) as error:

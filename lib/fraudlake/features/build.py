@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.features.compute import compute, feature_columns
+from fraudlake.features.compute import about_frauds, compute, feature_columns
 from fraudlake.options import format_instant, parse_instant
 from fraudlake.tables import FEATURES, LABELS, TRANSACTIONS, Lake, Table, time_range
 
@@ -86,12 +86,12 @@ def build(
         # Within the lookback before the range, transactions count in windows but are not computed.
         reach = "false" if start is None else time_range(start - feature_set.lookback, start)
         before = transactions.where(reach)
-        rows = compute(targets, lambda _: before, statements, feature_set, dataset.entities)
         if other:
             log.info("features: replacing the table made by %s", other)
         else:
             lake.create(FEATURES, columns)
-        with _noted(lake, note):
+        with _few(statements) as few, _noted(lake, note):
+            rows = compute(targets, lambda _: before, few, feature_set, dataset.entities)
             if other:
                 _replace_table(lake, rows)
             else:
@@ -151,6 +151,25 @@ def _covers(earlier: Mapping[str, Any], note: Mapping[str, Any]) -> bool:
         note["to"] is not None and parse_instant(earlier["to"]) >= parse_instant(note["to"])
     )
     return begins and ends
+
+
+@contextmanager
+def _few(statements: DataFrame | None) -> Iterator[DataFrame | None]:
+    """The statements about frauds, cached: Spark then knows how few they are and broadcasts them.
+
+    It judges a table by its size on disk, and would shuffle all transactions to meet the labels.
+    """
+    from pyspark import StorageLevel
+
+    if statements is None:
+        yield None
+        return
+    kept = about_frauds(statements).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        kept.count()
+        yield kept
+    finally:
+        kept.unpersist()
 
 
 @contextmanager

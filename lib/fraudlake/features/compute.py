@@ -106,10 +106,14 @@ def label_changes(statements: DataFrame) -> DataFrame:
     said = F.array_sort(F.collect_list(F.struct("known_at", "source", "is_fraud")))
     other = "(s, i) -> s.is_fraud != coalesce(get(said, i - 1).is_fraud, false)"
     changes = F.expr(f"transform(filter(said, {other}), s -> unix_micros(s.known_at))")
-    frauds = statements.where("is_fraud").select("tx_id")
-    about_frauds = statements.join(frauds, "tx_id", "left_semi")
-    grouped = about_frauds.groupBy("tx_id").agg(said.alias("said"))
+    grouped = about_frauds(statements).groupBy("tx_id").agg(said.alias("said"))
     return grouped.select("tx_id", changes.alias(_CHANGES))
+
+
+def about_frauds(statements: DataFrame) -> DataFrame:
+    """Statements about transactions that were called fraud at some time; the others change nothing."""
+    frauds = statements.where("is_fraud").select("tx_id")
+    return statements.join(frauds, "tx_id", "left_semi")
 
 
 def _summed(features: Sequence[Feature]) -> list[str]:

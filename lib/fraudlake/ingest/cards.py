@@ -1,8 +1,8 @@
 """Finds payment card numbers in text and hides all but their first six and last four digits.
 
-A card number is 13 to 19 digits, single spaces or hyphens allowed between any two of them, with a valid
-check digit (Luhn, ISO/IEC 7812-1). It starts and ends where a group of digits does. One in ten
-numbers of that length has a valid check digit by chance, so only text is searched, never a number.
+A card number is 13 to 19 digits, single spaces or hyphens allowed between any two of them, with a
+valid check digit (Luhn, ISO/IEC 7812-1). It starts and ends where a group of digits does. One in
+ten numbers of that length has a valid check digit by chance, so only text is searched.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ Every raw format is brought to text first (`sources`), so that there is one set 
 
 from __future__ import annotations
 
+import operator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fraudlake.ingest import cards
@@ -46,10 +48,10 @@ _WANTED = {
 def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
     """Type every record and list every reason against it.
 
-    Text is trimmed, and empty text is a missing value. Times without an offset are in the data set's
-    zone; digits beyond microseconds are cut. Event times must lie between `EARLIEST` and a day from
-    now, the time of this call: a stream checks each micro-batch. Money has at most two decimals and
-    is not negative.
+    Text is trimmed, and empty text is a missing value. Times without an offset are in the data
+    set's zone; digits beyond microseconds are cut. Event times must lie between `EARLIEST` and a
+    day from now, the time of this call: a stream checks each micro-batch. Money has at most two
+    decimals and is not negative.
 
     Parameters
     ----------
@@ -76,12 +78,14 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
     kinds = {**dataset.column_types(), "is_fraud": "boolean", "known_at": "timestamp"}
 
     kept = [name for name in raw.columns if name not in ("fields", "corrupt")]
-    texts = F.struct(*[_text(source).alias(name) for name, source in sources.items()])
-    rows = raw.select(*kept, "corrupt", texts.alias("texts"))
+    texts = F.struct(
+        *[_text(source, F.col("fields")).alias(name) for name, source in sources.items()]
+    )
+    rows = raw.select(*kept, F.col("corrupt").alias("_corrupt"), texts.alias("_texts"))
     typed = [
-        _typed(F.col("texts")[name], kinds[name], dataset.timezone).alias(name) for name in sources
+        _typed(F.col("_texts")[name], kinds[name], dataset.timezone).alias(name) for name in sources
     ]
-    rows = rows.select(*kept, "corrupt", "texts", *typed)
+    rows = rows.select(*kept, "_corrupt", "_texts", *typed)
 
     problems = [p for name, column in dataset.columns.items() for p in _problems(name, column)]
     # A literal: MERGE replaces current_timestamp() in its source, which then misses Spark's cache.
@@ -91,7 +95,9 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
         _problem("event_time", late, "a time no later than a day from now"),
         _problem("event_time", early, f"a time from {EARLIEST} on"),
     ]
-    problems += [_type_problem(name, kinds[name]) for name in ("is_fraud", "known_at") if name in sources]
+    problems += [
+        _type_problem(name, kinds[name]) for name in ("is_fraud", "known_at") if name in sources
+    ]
     known = F.lit(None).cast("timestamp")
     if label:
         known = F.col("event_time") + F.lit(label.delay)
@@ -111,7 +117,8 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
 
 def event_time(records: DataFrame, dataset: Dataset) -> Column:
     """Event time of records as `sources.read` gives them; null where it cannot be read."""
-    return _instant(_text(dataset.columns["event_time"].source), dataset.timezone)
+    text = _text(dataset.columns["event_time"].source, records["fields"])
+    return _instant(text, dataset.timezone)
 
 
 def quarantine_rows(bad: DataFrame, dataset: Dataset) -> DataFrame:
@@ -154,7 +161,9 @@ def kind(reason: Column) -> Column:
     """A reason without the value it quotes: what reasons are counted by."""
     from pyspark.sql import functions as F
 
-    return F.regexp_replace(reason, r"(?s) got '.*',(?= expected)|(?<=^tx_id:) -?\d+(?= stands)", "")
+    return F.regexp_replace(
+        reason, r"(?s) got '.*',(?= expected)|(?<=^tx_id:) -?\d+(?= stands)", ""
+    )
 
 
 def quoted(value: Column) -> Column:
@@ -163,15 +172,16 @@ def quoted(value: Column) -> Column:
 
     masked = cards.mask(value)
     cut = F.when(
-        F.length(masked) > LONGEST_VALUE, F.concat(F.left(masked, F.lit(LONGEST_VALUE - 3)), F.lit("..."))
+        F.length(masked) > LONGEST_VALUE,
+        F.concat(F.left(masked, F.lit(LONGEST_VALUE - 3)), F.lit("...")),
     )
     return F.concat(F.lit("'"), F.coalesce(cut, masked), F.lit("'"))
 
 
-def _text(source: str) -> Column:
+def _text(source: str, fields: Column) -> Column:
     from pyspark.sql import functions as F
 
-    return F.nullif(F.btrim(F.col("fields")[source], F.lit(" \t")), F.lit(""))
+    return F.nullif(F.btrim(fields[source], F.lit(" \t")), F.lit(""))
 
 
 def _instant(text: Column, zone: str) -> Column:
@@ -194,7 +204,9 @@ def _typed(text: Column, kind: str, zone: str) -> Column:
         return _instant(text, zone)
     if kind == "boolean":
         word = F.lower(text)
-        return F.when(word.isin("1", "true", "1.0"), True).when(word.isin("0", "false", "0.0"), False)
+        return F.when(word.isin("1", "true", "1.0"), True).when(
+            word.isin("0", "false", "0.0"), False
+        )
     if kind in ("int", "bigint"):
         wide = text.try_cast(_WIDE)
         return F.coalesce(text.try_cast(kind), F.when(wide == F.floor(wide), wide.try_cast(kind)))
@@ -213,7 +225,7 @@ def _problems(name: str, column: Field) -> list[Column]:
     """Everything that can be wrong with one column."""
     from pyspark.sql import functions as F
 
-    value, text = F.col(name), F.col("texts")[name]
+    value, text = F.col(name), F.col("_texts")[name]
     minimum = column.minimum
     if name == "amount":
         minimum = max(minimum or 0.0, 0.0)
@@ -221,10 +233,13 @@ def _problems(name: str, column: Field) -> list[Column]:
     if column.required:
         wanted = _WANTED.get(column.type, column.type)
         found.append(_problem(name, text.isNull(), wanted))
-    if minimum is not None:
-        found.append(_problem(name, value < minimum, f"at least {_plain(minimum)}"))
-    if column.maximum is not None:
-        found.append(_problem(name, value > column.maximum, f"at most {_plain(column.maximum)}"))
+    for bound, beyond, words in (
+        (minimum, operator.lt, "at least"),
+        (column.maximum, operator.gt, "at most"),
+    ):
+        if bound is not None:
+            exact = _exact(bound)
+            found.append(_problem(name, beyond(value, exact), f"{words} {exact}"))
     if column.values is not None:
         other = ~value.cast("string").isin(list(column.values))
         found.append(_problem(name, other, f"one of {', '.join(column.values)}"))
@@ -237,7 +252,7 @@ def _problems(name: str, column: Field) -> list[Column]:
 def _type_problem(name: str, kind: str) -> Column:
     from pyspark.sql import functions as F
 
-    text = F.col("texts")[name]
+    text = F.col("_texts")[name]
     wanted = F.lit(_WANTED.get(kind, kind))
     if kind in _LARGEST:
         number = F.when(text.rlike(_NUMBER), text.try_cast("double"))
@@ -255,7 +270,7 @@ def _problem(name: str, bad: Column, expected: str | Column, got: Column | None 
     """A struct that tells what is wrong where `bad` is true, else null."""
     from pyspark.sql import functions as F
 
-    got = F.col("texts")[name] if got is None else got
+    got = F.col("_texts")[name] if got is None else got
     expected = F.lit(expected) if isinstance(expected, str) else expected
     return F.when(
         bad, F.struct(F.lit(name).alias("name"), got.alias("got"), expected.alias("expected"))
@@ -268,16 +283,20 @@ def _rendered(problems: Column) -> Column:
 
     def sentence(problem: Column) -> Column:
         got = F.coalesce(F.concat(F.lit("got "), quoted(problem["got"])), F.lit("missing"))
-        return F.concat(problem["name"], F.lit(": "), got, F.lit(", expected "), problem["expected"])
+        return F.concat(
+            problem["name"], F.lit(": "), got, F.lit(", expected "), problem["expected"]
+        )
 
-    broken = F.array(F.concat(F.lit("record: "), F.col("corrupt")))
+    broken = F.array(F.concat(F.lit("record: "), F.col("_corrupt")))
     none = F.array().cast("array<string>")
     return (
-        F.when(F.col("corrupt").isNotNull(), broken)
+        F.when(F.col("_corrupt").isNotNull(), broken)
         .when(F.size(problems) == 0, none)
         .otherwise(F.transform(problems, sentence))
     )
 
 
-def _plain(number: float) -> str:
-    return f"{number:f}".rstrip("0").rstrip(".")
+def _exact(bound: float) -> Decimal:
+    """A bound as it was written, so that money is compared as money."""
+    text = format(Decimal(str(bound)), "f")
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)

@@ -1,4 +1,4 @@
-"""One ingest run: raw records to transactions, labels and quarantine, every record accounted for."""
+"""One ingest run: raw records to transactions, labels, quarantine; every record accounted for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.ingest import checks, sources
+from fraudlake.ingest import checks, files, sources
 from fraudlake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ _KINDS_SHOWN = 1000
 def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
     """Read raw records and write `transactions`, `labels` and `quarantine`.
 
-    Each record becomes a new transaction, counts as a duplicate of one (same `tx_id`, same content),
-    or goes to quarantine. The same input again adds nothing; a run that was cut off is completed by
-    running it again. Of records with one `tx_id` and different content the first stands: the
-    table's, else the first by file name and then by text.
+    Each record becomes a new transaction, counts as a duplicate of one (same `tx_id`, same
+    content), or goes to quarantine. The same input again adds nothing; a run that was cut off is
+    completed by running it again. Of records with one `tx_id` and different content the first
+    stands: the table's, else the first by file name and then by text.
 
     Parameters
     ----------
@@ -47,15 +47,16 @@ def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
     from pyspark.sql import functions as F
 
     _require_dataset(lake, dataset)
-    raw = _readable(sources.read, lake.spark, dataset, path)
-    records = _readable(raw.count)
+    with files.readable():
+        raw = sources.read(lake.spark, dataset, path)
+        records = raw.count()
     with _kept(classify(lake, checks.check(raw, dataset), dataset)) as outcome:
-        statuses = _readable(_count, outcome, F.array("status"))
+        with files.readable():
+            statuses = _count(outcome, F.array("_status"))
         found = {name: statuses.get(name, 0) for name in ("new", "duplicate", "rejected")}
         reasons = _count(outcome, F.array_distinct(F.transform("reasons", checks.kind)))
         unknown = list(_count(outcome, F.col("unknown")))
-        if not sources.is_delta(lake.spark, path):
-            _require_fields(dataset, _count(outcome, F.col("absent")), records, unknown)
+        _require_fields(dataset, _count(outcome, F.col("absent")), records, unknown)
         _create_tables(lake, dataset)
         written = _write(lake, outcome, dataset)
     if records != written["transactions"] + found["duplicate"] + found["rejected"]:
@@ -81,8 +82,8 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     Returns
     -------
     DataFrame
-        One row a record: the typed columns, `source_file`, `status` (new, duplicate, rejected),
-        `reasons`, `raw` (null unless rejected), `statement` (struct<is_fraud, known_at>, on the
+        One row a record: the typed columns, `source_file`, `_status` (new, duplicate, rejected),
+        `reasons`, `raw` (null unless rejected), `_statement` (struct<is_fraud, known_at>, on the
         first record of a transaction whose label is not in the lake yet), `unknown`, `absent`.
     """
     from pyspark.sql import Window
@@ -94,71 +95,78 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     place = F.when(good, F.col("tx_id")).otherwise(F.xxhash64("source_file", "raw"))
     rows = checked.select(
         "*",
-        good.alias("good"),
-        place.alias("place"),
-        F.struct(*dataset.columns).alias("content"),
-        label.alias("label"),
+        good.alias("_good"),
+        place.alias("_place"),
+        F.struct(*dataset.columns).alias("_content"),
+        label.alias("_label"),
     )
     rows = _beside_standing(lake, rows, dataset)
-    same_place = Window.partitionBy("place", "good")
+    same_place = Window.partitionBy("_place", "_good")
     ordered = same_place.orderBy("source_file", "raw")
     whole = ordered.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    rows = rows.withColumn("stands", F.coalesce("standing", F.first("content").over(ordered)))
-    rows = rows.withColumn("same", F.col("stands").eqNullSafe(F.col("content")))
-    first_label = F.first(F.when(F.col("same"), F.col("label")), ignorenulls=True).over(whole)
-    rows = rows.withColumn("says", F.coalesce("stated", first_label))
-    rows = rows.withColumn("number", F.row_number().over(ordered))
+    rows = rows.withColumn("_stands", F.coalesce("_standing", F.first("_content").over(ordered)))
+    rows = rows.withColumn("_same", F.col("_stands").eqNullSafe(F.col("_content")))
+    first_label = F.first(F.when(F.col("_same"), F.col("_label")), ignorenulls=True).over(whole)
+    rows = rows.withColumn("_says", F.coalesce("_stated", first_label))
+    rows = rows.withColumn("_number", F.row_number().over(ordered))
 
     differing = F.concat_ws(", ", *_differences(dataset))
-    conflict = F.col("good") & (differing != "")
+    conflict = F.col("_good") & (differing != "")
     sentence = F.concat(
-        F.lit("tx_id: "), F.col("place"), F.lit(" stands already with other content ("), differing, F.lit(")")
+        F.lit("tx_id: "),
+        F.col("_place"),
+        F.lit(" stands already with other content ("),
+        differing,
+        F.lit(")"),
     )
-    first = F.col("number") == 1
-    rejected = ~F.col("good") | conflict
+    first = F.col("_number") == 1
+    rejected = ~F.col("_good") | conflict
     return rows.select(
         *dataset.columns,
         "source_file",
         F.when(rejected, F.lit("rejected"))
-        .when(first & F.col("standing").isNull(), F.lit("new"))
+        .when(first & F.col("_standing").isNull(), F.lit("new"))
         .otherwise(F.lit("duplicate"))
-        .alias("status"),
+        .alias("_status"),
         F.when(conflict, F.array(sentence)).otherwise(F.col("reasons")).alias("reasons"),
         F.when(rejected, F.col("raw")).alias("raw"),
-        F.when(F.col("good") & first & F.col("stated").isNull(), F.col("says")).alias("statement"),
+        F.when(F.col("_good") & first & F.col("_stated").isNull(), F.col("_says")).alias(
+            "_statement"
+        ),
         "unknown",
         "absent",
     )
 
 
 def _beside_standing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame:
-    """Adds `standing` (content of the transaction in the lake) and `stated` (its label), or nulls."""
+    """Adds what the lake holds: `_standing` (content of the transaction), `_stated` (its label)."""
     from pyspark.sql import functions as F
 
     version = lake.version(TRANSACTIONS)
     if version < 0 or lake.read(TRANSACTIONS).isEmpty():
         return rows.select(
             "*",
-            F.lit(None).cast(rows.schema["content"].dataType).alias("standing"),
-            F.lit(None).cast(rows.schema["label"].dataType).alias("stated"),
+            F.lit(None).cast(rows.schema["_content"].dataType).alias("_standing"),
+            F.lit(None).cast(rows.schema["_label"].dataType).alias("_stated"),
         )
+    lake.create(LABELS)
     # The run's keys go to the history, so that the history does not go through a shuffle. Versions
     # are named because a write to a table drops what is cached of its newest state.
     keys = rows.select("tx_id").where("tx_id IS NOT NULL")
     standing = (
         lake.read(TRANSACTIONS, version)
         .join(keys, "tx_id", "left_semi")
-        .select(F.col("tx_id").alias("place"), F.struct(*dataset.columns).alias("standing"))
+        .select(F.col("tx_id").alias("_place"), F.struct(*dataset.columns).alias("_standing"))
     )
     stated = (
         lake.read(LABELS, lake.version(LABELS))
         .where(F.col("source") == dataset.name)
         .join(keys, "tx_id", "left_semi")
-        .groupBy(F.col("tx_id").alias("place"))
-        .agg(F.min_by(F.struct("is_fraud", "known_at"), "known_at").alias("stated"))
+        .groupBy(F.col("tx_id").alias("_place"))
+        .agg(F.min_by(F.struct("is_fraud", "known_at"), "known_at").alias("_stated"))
     )
-    known = standing.join(stated, "place", "left").withColumn("good", F.lit(True))
-    return rows.join(known, ["place", "good"], "left")
+    known = standing.join(stated, "_place", "left").withColumn("_good", F.lit(True))
+    return rows.join(known, ["_place", "_good"], "left")
 
 
 def _differences(dataset: Dataset) -> list[Column]:
@@ -172,13 +180,13 @@ def _differences(dataset: Dataset) -> list[Column]:
     def differs(name: str, a: str, b: str) -> Column:
         return F.when(~F.col(a)[name].eqNullSafe(F.col(b)[name]), F.lit(name))
 
-    both = F.col("label").isNotNull() & F.col("says").isNotNull()
+    both = F.col("_label").isNotNull() & F.col("_says").isNotNull()
     said = ["is_fraud"]
     if dataset.label and dataset.label.known_at:
         said.append("known_at")
     return [
-        *[differs(name, "content", "stands") for name in dataset.columns],
-        *[F.when(F.col("same") & both, differs(name, "label", "says")) for name in said],
+        *[differs(name, "_content", "_stands") for name in dataset.columns],
+        *[F.when(F.col("_same") & both, differs(name, "_label", "_says")) for name in said],
     ]
 
 
@@ -190,15 +198,17 @@ def _write(lake: Lake, outcome: DataFrame, dataset: Dataset) -> dict[str, int]:
     """
     from pyspark.sql import functions as F
 
-    transactions = outcome.where("status = 'new'").withColumn("ingested_at", F.lit(datetime.now(UTC)))
-    labels = outcome.where("statement IS NOT NULL").select(
-        "tx_id", "statement.*", F.lit(dataset.name).alias("source")
+    transactions = outcome.where("_status = 'new'").withColumn(
+        "ingested_at", F.lit(datetime.now(UTC))
+    )
+    labels = outcome.where("_statement IS NOT NULL").select(
+        "tx_id", "_statement.*", F.lit(dataset.name).alias("source")
     )
     written = {
         "transactions": lake.insert_missing(TRANSACTIONS, transactions),
         "labels": lake.insert_missing(LABELS, labels),
     }
-    rejected = checks.quarantine_rows(outcome.where("status = 'rejected'"), dataset)
+    rejected = checks.quarantine_rows(outcome.where("_status = 'rejected'"), dataset)
     lake.insert_missing(QUARANTINE, rejected)
     return written
 
@@ -217,8 +227,8 @@ def _require_dataset(lake: Lake, dataset: Dataset) -> None:
         holds = lake.properties(TRANSACTIONS).get("dataset", dataset.name)
         if holds != dataset.name:
             raise DataError(
-                f"dataset: got {dataset.name}, expected {holds}, which the lake {lake.root} holds; a "
-                "lake holds one data set, so name that one or another lake"
+                f"dataset: got {dataset.name}, expected {holds}, which the lake {lake.root} "
+                "holds; a lake holds one data set, so name that one or another lake"
             )
 
 
@@ -226,7 +236,7 @@ def _require_fields(
     dataset: Dataset, absent: dict[str, int], records: int, unknown: list[str]
 ) -> None:
     """Every field that the data set needs is in at least one record."""
-    needed = [column.source for column in dataset.columns.values() if column.required]
+    needed = dataset.required_fields()
     if dataset.label:
         needed += [name for name in (dataset.label.source, dataset.label.known_at) if name]
     missing = [name for name in needed if records and absent.get(name) == records]
@@ -255,13 +265,3 @@ def _kept(frame: DataFrame) -> Iterator[DataFrame]:
         yield frame
     finally:
         frame.unpersist()
-
-
-def _readable(call: Any, *arguments: Any) -> Any:
-    """Turn what Spark says about files that it cannot read into an error for the user."""
-    from pyspark.errors import PySparkException
-
-    try:
-        return call(*arguments)
-    except PySparkException as error:
-        raise DataError(f"input: {str(error).split(' SQLSTATE')[0].strip()}") from error
