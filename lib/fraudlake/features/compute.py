@@ -111,7 +111,7 @@ def label_changes(statements: DataFrame) -> DataFrame:
 
 
 def about_frauds(statements: DataFrame) -> DataFrame:
-    """Statements about transactions that were called fraud at some time; the others change nothing."""
+    """Statements about transactions that were ever called fraud; the others change nothing."""
     frauds = statements.where("is_fraud").select("tx_id")
     return statements.join(frauds, "tx_id", "left_semi")
 

@@ -1,0 +1,407 @@
+"""Records in = new transactions + duplicates + quarantine, in any format, run once or twice."""
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from fraudlake import job
+from fraudlake.datasets import load_dataset
+from fraudlake.errors import DataError
+from fraudlake.ingest import checks, ingest, pipeline, sources
+from fraudlake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
+
+CARD = "4111 1111 1111 1111"
+# ruff: noqa: E501
+COLUMNS = ["id", "time", "customer", "amount", "channel", "note", "lat", "tries", "present", "fraud", "known"]  # fmt: skip
+MONEY, TIME = "decimal(18,2)", "timestamp such as 2018-04-01T12:30:00+02:00"
+BOOLEAN = "boolean (0, 1, true or false)"
+# One faulty value each: field, value, what is said of it.
+FAULTS = [
+    ("id", None, "tx_id: missing, expected bigint"),
+    ("id", "A17", "tx_id: got 'A17', expected bigint"),
+    ("id", "1" * 25, f"tx_id: got '{'1' * 25}', expected bigint, at most {2**63 - 1} in size"),
+    ("id", "-4", "tx_id: got '-4', expected at least 0"),
+    ("time", None, f"event_time: missing, expected {TIME}"),
+    ("time", "2018-02-30 10:00:00", f"event_time: got '2018-02-30 10:00:00', expected {TIME}"),
+    ("time", "04/01/2018", f"event_time: got '04/01/2018', expected {TIME}"),
+    ("time", "1970-01-01", "event_time: got '1970-01-01', expected a time from 2000-01-01 on"),
+    (
+        "time",
+        "2999-01-01",
+        "event_time: got '2999-01-01', expected a time no later than a day from now",
+    ),
+    ("customer", "x", "customer_id: got 'x', expected bigint"),
+    ("amount", None, f"amount: missing, expected {MONEY}"),
+    ("amount", "12,50", f"amount: got '12,50', expected {MONEY}"),
+    ("amount", "1.999", f"amount: got '1.999', expected {MONEY}, at most 2 decimals"),
+    ("amount", "-1", "amount: got '-1', expected at least 0"),
+    ("amount", "NaN", f"amount: got 'NaN', expected {MONEY}, a finite number"),
+    ("amount", "1e40", f"amount: got '1e40', expected {MONEY}, at most 9999999999999999.99 in size"),
+    ("channel", "fax", "channel: got 'fax', expected one of web, shop"),
+    ("lat", "90.01", "latitude: got '90.01', expected at most 90"),
+    ("lat", "Infinity", "latitude: got 'Infinity', expected double, a finite number"),
+    ("tries", "3000000000", "tries: got '3000000000', expected int, at most 2147483647 in size"),
+    ("present", "perhaps", f"present: got 'perhaps', expected {BOOLEAN}"),
+    ("fraud", "2", f"is_fraud: got '2', expected {BOOLEAN}"),
+    ("known", "2001-01-01", "known_at: got '2001-01-01', expected a time not before event_time"),
+    ("note", CARD, "note: got 'a card number', expected text without card numbers"),
+]  # fmt: skip
+LINES = {
+    "csv": [
+        ("1,2,ref {}", "record: expected 11 comma-separated fields"),
+        ("1,2,3,4,5,6,7,8,9,10,11,ref {}", "record: expected 11 comma-separated fields"),
+        ('1,"ref {},3,4,5,6,7,8,9,10,11', "record: expected a closing quote"),
+        ("", "record: expected a record, not a blank line"),
+        ("\udcff ref {}", "record: expected text in UTF-8"),
+    ],
+    "jsonl": [
+        ('{{"note": "ref {}"', "record: expected one JSON object"),
+        ('{{"note": "ref {}"}} {{}}', "record: expected one JSON object"),
+        ('["ref {}"]', "record: expected one JSON object"),
+        ('{{"note": "ref {}", "note": 1}}', "record: expected one JSON object with each field once"),
+        ("  ", "record: expected a record, not a blank line"),
+        ("\udcff ref {}", "record: expected text in UTF-8"),
+    ],
+    "parquet": [],
+}  # fmt: skip
+
+
+def good(number, **changes):
+    record = {
+        "id": str(number),
+        "time": f"2018-04-{number % 28 + 1:02}T{number % 24:02}:00:31.{number % 1000:03}",
+        "customer": str(number % 97),
+        "amount": f"{number % 500}.{number % 100:02}",
+        "channel": "web" if number % 2 else "shop",
+        "note": f"ref {number}",
+        "lat": None if number % 3 else "48.1",
+        "tries": "1",
+        "present": "false",
+        "fraud": None if number % 10 == 0 else str(int(number % 50 == 7)),
+        "known": "2018-06-01T00:00:00Z" if number % 4 == 0 else None,
+    }
+    return record | changes
+
+
+def line(record, kind):
+    """A record as a line of its format; JSON numbers are bare."""
+    if kind == "csv":
+        out = io.StringIO()
+        csv.writer(out, lineterminator="").writerow(
+            ["" if v is None else v for v in record.values()]
+        )
+        return out.getvalue()
+    bare = {k: float(v) if k in ("amount", "lat") and re.fullmatch(r"[\d.]+", v) else v
+            for k, v in record.items() if v is not None}  # fmt: skip
+    return json.dumps(bare)
+
+
+def write(path, kind, records):
+    """Records (dictionaries, or lines as they are) as a file; half the CSV files turn their columns."""
+    if kind == "parquet":
+        return pq.write_table(
+            pa.Table.from_pylist(records, pa.schema([(c, pa.string()) for c in COLUMNS])), path
+        )
+    names = COLUMNS[::-1] if path.stem.endswith("1") else COLUMNS
+    lines = [r if isinstance(r, str) else line({n: r[n] for n in names}, kind) for r in records]
+    if kind == "csv":
+        lines.insert(0, ",".join(names))
+    return path.write_bytes(("\n".join(lines) + "\n").encode(errors="surrogateescape"))
+
+
+def broken(kind, count):
+    """Broken records, evenly in every way, and what is said of each: (reference, reasons)."""
+    ways = [*FAULTS, *LINES[kind], "two", "conflict"]
+    records, said = [], []
+    for number in range(count):
+        way, ref = ways[number % len(ways)], 20_000 + number
+        if way == "two":
+            records.append(good(ref, amount="x", fraud="?", note=f"ref {ref}"))
+            reasons = (
+                f"amount: got 'x', expected {MONEY}",
+                f"is_fraud: got '?', expected {BOOLEAN}",
+            )
+        elif way == "conflict":
+            records.append(good(number, amount="77.70", note=f"ref {ref}", channel="web"))
+            differing = "amount, note" if number % 2 else "amount, channel, note"
+            reasons = (f"tx_id: {number} stands already with other content ({differing})",)
+        elif len(way) == 2:
+            records.append(way[0].format(ref))
+            reasons = (way[1],)
+            ref = "" if way[0].isspace() or not way[0] else ref
+        else:
+            field, value, reason = way
+            note = f"{value} ref {ref}" if field == "note" else f"ref {ref}"
+            records.append(
+                good(
+                    ref, **{"known": None, "note": note, field: note if field == "note" else value}
+                )
+            )
+            reasons = (reason,)
+        said.append((str(ref), reasons))
+    return records, said
+
+
+@pytest.fixture
+def described(tmp_path, shop):
+    """Path of the data set's YAML in a format."""
+
+    def written(kind, **changes):
+        path = tmp_path / f"shop_{kind}.yaml"
+        path.write_text(
+            yaml.safe_dump(shop(kind, **changes).model_dump(mode="json", exclude={"name"}))
+        )
+        return str(path)
+
+    return written
+
+
+def tables(lake, *but):
+    """All rows of all tables, without the columns named."""
+    found = {}
+    for table in (TRANSACTIONS, LABELS, QUARANTINE, METRICS):
+        if lake.exists(table) and table.name not in but:
+            frame = lake.read(table).drop(*but)
+            found[table.name] = sorted(map(repr, frame.collect()))
+    return found
+
+
+def versions(lake):
+    return [lake.version(table) for table in (TRANSACTIONS, LABELS, QUARANTINE, METRICS)]
+
+
+def strings_of(root):
+    """Every text in the lake's files: values of Parquet columns, and the log."""
+    for path in root.rglob("*.parquet"):
+        yield str(pq.read_table(path, partitioning=None).to_pydict())
+    for path in root.rglob("*.json"):
+        yield path.read_text()
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_ten_thousand_records_of_which_two_thousand_are_broken(spark, tmp_path, described, kind):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    bad, said = broken(kind, 2000)
+    fine = [good(n) for n in range(7900)]
+    write(raw / "part0", kind, fine[:5000])
+    write(
+        raw / "part1",
+        kind,
+        [r for pair in zip(fine[5000:], bad[:1500], strict=False) for r in pair],
+    )
+    write(raw / "part2", kind, [*fine[6500:], *fine[:100], *bad[1500:]])
+    arguments = {"lake": str(tmp_path / "lake"), "dataset": described(kind), "input": str(raw)}
+
+    result = job.call("ingest", spark, **arguments)
+    labelled = sum(r["fraud"] is not None for r in fine)
+    counts = {
+        "records": 10_000,
+        "transactions": 7900,
+        "duplicates": 100,
+        "quarantine": 2000,
+        "labels": labelled,
+    }
+    assert {name: result[name] for name in counts} == counts
+    assert result["unknown_fields"] == []
+    assert sum(result["reasons"].values()) == sum(len(reasons) for _, reasons in said)
+    assert len(result["reasons"]) >= 24
+
+    lake = Lake(spark, arguments["lake"])
+    rejected = lake.read(QUARANTINE).collect()
+    assert len({row["record_id"] for row in rejected}) == 2000
+    quoted = re.compile(r"(?s)^(record:) got '.*',(?= expected)")
+    found = [
+        (
+            ("".join(re.findall(r"ref (\d+)", row["raw"]))),
+            tuple(quoted.sub(r"\1", r) for r in row["reasons"]),
+        )
+        for row in rejected
+    ]
+    assert Counter(found) == Counter(said)
+    assert {re.sub(r".*/", "", row["source_file"]) for row in rejected} == {"part1", "part2"}
+
+    stored = {row["tx_id"]: row for row in lake.read(TRANSACTIONS).collect()}
+    assert set(stored) == set(range(7900))
+    assert sum(row["amount"] for row in stored.values()) == sum(Decimal(r["amount"]) for r in fine)
+    assert {stored[n]["note"] for n in range(100)} == {f"ref {n}" for n in range(100)}
+    assert lake.read(LABELS).where("is_fraud").count() == sum(r["fraud"] == "1" for r in fine)
+    assert not [
+        text
+        for text in strings_of(tmp_path / "lake")
+        if re.search("4111[ -]?1111[ -]?1111[ -]?1111", text)
+    ]
+
+    before, stood = tables(lake), versions(lake)
+    again = job.call("ingest", spark, **arguments)
+    counts |= {"transactions": 0, "duplicates": 8000, "labels": 0}
+    assert {name: again[name] for name in counts} == counts
+    assert again["reasons"] == result["reasons"]
+    assert tables(lake) == before
+    assert versions(lake) == stood
+
+
+def records_of(spark, dataset, path, records):
+    path.parent.mkdir(exist_ok=True)
+    write(path, "jsonl", records)
+    return sources.read(spark, dataset, str(path.parent))
+
+
+def test_which_record_stands_does_not_depend_on_partitions(spark, lake, shop, tmp_path):
+    records = [good(n % 50, amount=str(n % 4), fraud=[None, "0", "1"][n % 3]) for n in range(300)]
+    raw = records_of(spark, shop(), tmp_path / "raw" / "a", records)
+    outcomes = []
+    for parts in (1, 5):
+        checked = checks.check(raw.repartition(parts), shop())
+        rows = pipeline.classify(lake, checked, shop()).collect()
+        assert Counter(row["_status"] for row in rows)["new"] == 50
+        outcomes.append(Counter(map(repr, rows)))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.fixture
+def feed(lake, tmp_path, shop):
+    """Ingests records as JSON lines; the counts, and why records were rejected."""
+
+    def fed(name, *records, **changes):
+        folder = tmp_path / name
+        folder.mkdir()
+        write(folder / "a", "jsonl", list(records))
+        result = ingest(lake, shop(**changes), str(folder))
+        return [result[n] for n in ("transactions", "duplicates", "quarantine", "labels")], [
+            *result["reasons"]
+        ]
+
+    return fed
+
+
+def test_the_same_transaction_again_and_again(lake, feed):
+    first = good(1, fraud=None, known=None)
+    assert feed("one", first, first) == ([1, 1, 0, 0], [])
+    # The label comes later, then once more, then another one; then without the label.
+    assert feed("two", first | {"fraud": "0"}) == ([0, 1, 0, 1], [])
+    assert feed("three", first | {"fraud": "0"}, first) == ([0, 2, 0, 0], [])
+    stands = "tx_id: stands already with other content"
+    assert feed("four", first | {"fraud": "1"}) == ([0, 0, 1, 0], [f"{stands} (is_fraud)"])
+    assert feed("five", first | {"fraud": "0", "known": "2018-05-05"}) == (
+        [0, 0, 1, 0],
+        [f"{stands} (known_at)"],
+    )
+    assert feed("six", first | {"customer": "5"}) == ([0, 0, 1, 0], [f"{stands} (customer_id)"])
+    assert lake.read(LABELS).count() == 1
+    assert lake.read(QUARANTINE).count() == 3
+
+
+def test_a_conflict_within_a_run_follows_the_text(lake, feed):
+    a, b = good(1, amount="1", fraud="1", known=None), good(1, amount="2", fraud="1", known=None)
+    counts, reasons = feed("one", b, a)
+    assert (counts, reasons) == (
+        [1, 0, 1, 1],
+        ["tx_id: stands already with other content (amount)"],
+    )
+    assert lake.read(TRANSACTIONS).first()["amount"] == 1
+
+
+def test_a_new_delay_makes_no_conflict_and_no_second_label(feed):
+    label = {"source": "fraud", "delay": "3d"}
+    record = good(1, fraud="1")
+    assert feed("one", record, label=label)[0] == [1, 0, 0, 1]
+    assert feed("two", record, label=label | {"delay": "9d"})[0] == [0, 1, 0, 0]
+
+
+def test_the_label_of_a_conflicting_record_is_not_taken(lake, feed):
+    feed("one", good(1, fraud=None))
+    assert feed("two", good(1, amount="3", fraud="1"))[0] == [0, 0, 1, 0]
+    assert lake.read(LABELS).count() == 0
+
+
+@pytest.mark.parametrize("table", [LABELS, QUARANTINE], ids=lambda table: table.name)
+def test_a_run_cut_off_between_two_writes_is_completed_by_the_next(
+    spark, tmp_path, shop, monkeypatch, table
+):
+    records = [good(n) for n in range(40)] + [good(n, amount="x") for n in range(40, 50)]
+    write(tmp_path / "raw", "jsonl", [*records, good(3, amount="9.99"), good(4)])
+    dataset, path = shop(), str(tmp_path / "raw")
+    whole, cut = Lake(spark, str(tmp_path / "whole")), Lake(spark, str(tmp_path / "cut"))
+    ingest(whole, dataset, path)
+
+    insert = Lake.insert_missing
+
+    def die(self, target, rows):
+        if target is table:
+            raise KeyboardInterrupt
+        return insert(self, target, rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Lake, "insert_missing", die)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(cut, dataset, path)
+    assert cut.read(table).count() == 0
+    ingest(cut, dataset, path)
+    times = ("ingested_at", "quarantined_at")
+    assert tables(cut, *times) == tables(whole, *times)
+
+
+def test_counts_that_do_not_add_up_are_an_error(lake, feed, monkeypatch):
+    monkeypatch.setattr(Lake, "insert_missing", lambda *_: 1)
+    with pytest.raises(
+        DataError, match="got 2 records in and 1 transactions, 0 duplicates and 0 rej"
+    ):
+        feed("one", good(1), good(2))
+
+
+def test_a_field_that_no_record_has_is_refused_before_anything_is_written(lake, feed):
+    lacking = [{k: v for k, v in good(n, fraud="1").items() if k != "amount"} for n in (1, 2)]
+    lines = [json.dumps(record | {"amout": 1}) for record in lacking]
+    with pytest.raises(DataError, match=r"no record with amount.*\(there are others: amout\)"):
+        feed("one", *lines)
+    assert not lake.exists(TRANSACTIONS)
+    one = json.dumps(lacking[0])
+    assert feed("two", one, good(3, known="2018-06-01")) == (
+        [1, 0, 1, 1],
+        [f"amount: missing, expected {MONEY}"],
+    )
+
+
+def test_unknown_fields_are_told_and_ignored_ones_are_not(lake, tmp_path, shop):
+    record = json.dumps(good(4, fraud="1") | {"kind": 1, "color": "red"})
+    write(tmp_path / "raw", "jsonl", [record, good(8, fraud="0")])
+    assert ingest(lake, shop(), str(tmp_path / "raw"))["unknown_fields"] == ["color"]
+
+
+def test_a_lake_holds_one_data_set(lake, feed):
+    feed("one", good(4, fraud="1"))
+    with pytest.raises(DataError, match="dataset: got other, expected shop"):
+        feed("two", good(8, fraud="1"), name="other")
+    assert lake.properties(TRANSACTIONS)["dataset"] == "shop"
+
+
+def test_a_month_of_the_handbook(spark, lake, handbook):
+    result = job.call(
+        "ingest", spark, lake=lake.root, dataset="handbook", input=handbook / "2018-04.parquet"
+    )
+    raw = pq.read_table(handbook / "2018-04.parquet")
+    assert result["records"] == result["transactions"] == result["labels"] == raw.num_rows
+    assert (result["duplicates"], result["quarantine"], result["reasons"]) == (0, 0, {})
+    assert result["unknown_fields"] == []
+    stored = lake.read(TRANSACTIONS)
+    assert list(stored.schema.fieldNames()[:2]) == ["tx_id", "event_time"]
+    cents = sum(round(amount * 100) for amount in raw["TX_AMOUNT"].to_pylist())
+    total, customers, first = stored.selectExpr(
+        "sum(amount)", "sum(customer_id)", "min(struct(event_time, tx_id))"
+    ).first()
+    assert total == Decimal(cents) / 100
+    assert customers == sum(raw["CUSTOMER_ID"].to_pylist())
+    assert first["event_time"].isoformat() == "2018-04-01T00:00:31"
+    labels = lake.read(LABELS).join(stored, "tx_id")
+    assert labels.where("known_at = event_time + INTERVAL 7 DAYS").count() == raw.num_rows
+    assert labels.where("is_fraud").count() == sum(raw["TX_FRAUD"].to_pylist())
+    assert load_dataset("handbook").card == "customer_id"
