@@ -15,7 +15,7 @@ RUN apt-get update \
 WORKDIR /opt/fraudlake
 # What is compiled and fetched depends on these alone: a change of code keeps this layer. The
 # package is installed editable, so its folder is enough here.
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY requirements requirements
 COPY scripts scripts
 RUN mkdir -p lib/fraudlake conf jobs \

@@ -1,8 +1,8 @@
 """Hold the scores and flags of a range against a batch recomputation, bit for bit.
 
 Reads: features, scores, flagged, the model registry.
-Writes: nothing. Use it after a stream: build the features of the range first, so that what the stream
-computed from its own history is compared with what the batch build computed from the tables. Ends
+Writes: nothing. Use it after a stream: build the features of the range first, so that what the
+stream computed from its own history is compared with what the batch build computed from the tables. Ends
 with exit code 1 where anything differs.
 """
 
@@ -16,7 +16,9 @@ from fraudlake import job, options
 
 
 class Arguments(job.Arguments):
-    lake: options.Lake = Field("build/lake", description="folder, URI or catalog.schema of the tables")
+    lake: options.Lake = Field(
+        "build/lake", description="folder, URI or catalog.schema of the tables"
+    )
     model: str = Field("champion", description="alias or version number of the model")
     from_: options.Instant | None = Field(
         None, alias="from", description="first day or instant to compare, UTC, included"
@@ -37,9 +39,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     version = registry.resolve(args.model)
     files = registry.files(version)
     threshold = bundle.load(files).threshold(args.alerts)
-    counts = parity.compare(
-        Lake(spark, args.lake), files, version, threshold, args.from_, args.to
-    )
+    counts = parity.compare(Lake(spark, args.lake), files, version, threshold, args.from_, args.to)
     if counts["rows"] != counts["equal"] or counts["flags"] != counts["flags_equal"]:
         raise DataError(f"scores differ from a batch recomputation: {counts}")
     return {"model_version": version, "threshold": threshold, **counts}

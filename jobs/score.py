@@ -15,7 +15,9 @@ from fraudlake import job, options
 
 
 class Arguments(job.Arguments):
-    lake: options.Lake = Field("build/lake", description="folder, URI or catalog.schema of the tables")
+    lake: options.Lake = Field(
+        "build/lake", description="folder, URI or catalog.schema of the tables"
+    )
     model: str = Field("champion", description="alias or version number of the model")
     from_: options.Instant | None = Field(
         None, alias="from", description="first day or instant to score, UTC, included"

@@ -1,7 +1,7 @@
 """Score transactions as they arrive, in micro-batches, exactly once.
 
-Reads: raw files of a data set (or a Delta table of transactions) as a stream; transactions and labels
-of the lake as history; the model registry.
+Reads: raw files of a data set (or a Delta table of transactions) as a stream; transactions and
+labels of the lake as history; the model registry.
 Writes: scores, flagged, quarantine, and the stream's own state. Started again, it goes on where it
 was; whatever was interrupted is written once. SIGTERM stops it between two micro-batches.
 """
@@ -16,8 +16,12 @@ from fraudlake import job, names, options
 
 
 class Arguments(job.Arguments):
-    lake: options.Lake = Field("build/lake", description="folder, URI or catalog.schema of the tables")
-    dataset: names.DatasetName = Field(description="data set of the input: name in conf/datasets, or YAML")
+    lake: options.Lake = Field(
+        "build/lake", description="folder, URI or catalog.schema of the tables"
+    )
+    dataset: names.DatasetName = Field(
+        description="data set of the input: name in conf/datasets, or YAML"
+    )
     input: options.InputPath = Field(description="folder or pattern of raw files, or a Delta table")
     features: names.FeatureSetName = Field(
         "handbook", description="feature set: name in conf/features, or YAML"
@@ -32,7 +36,8 @@ class Arguments(job.Arguments):
     to: options.Instant | None = Field(None, description="leave events from here on alone, UTC")
     alerts: options.Count = Field(100, description="alert budget, flagged transactions a day")
     trigger: options.Duration | None = Field(
-        None, description="time between micro-batches of a service; left out: score what is there, stop"
+        None,
+        description="time between micro-batches of a service; left out: score what is there, stop",
     )
     files: options.Count = Field(10, description="most files in one micro-batch")
     replay: options.Duration | None = Field(
@@ -67,7 +72,11 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.scoring.history import History
     from fraudlake.tables import Lake
 
-    lake, dataset, registry = Lake(spark, args.lake), load_dataset(args.dataset), Registry(args.lake)
+    lake, dataset, registry = (
+        Lake(spark, args.lake),
+        load_dataset(args.dataset),
+        Registry(args.lake),
+    )
     version = registry.resolve(args.model)
     threshold = bundle.load(registry.files(version)).threshold(args.alerts)
     state = args.state or lake.folder("stream")

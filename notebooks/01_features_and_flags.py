@@ -1,8 +1,8 @@
 # %% [markdown]
 # # From a lake to a question
 #
-# What a data scientist sees after `fraudlake demo`: the tables as DataFrames, a feature set in words, the
-# champion as an MLflow model, and why a transaction was flagged. Run it cell by cell, or as a script:
+# What a data scientist sees after `fraudlake demo`: the tables as DataFrames, a feature set, the
+# champion, and why a transaction was flagged. Run it cell by cell, or as a script:
 #
 #     .venv/bin/python notebooks/01_features_and_flags.py build/demo/lake
 
@@ -38,7 +38,8 @@ features.select("tx_id", "event_time", *[f.name for f in feature_set.features]).
 labelled = features.join(lake.read(LABELS).select("tx_id", "is_fraud"), "tx_id")
 tenth = F.ntile(10).over(Window.orderBy("customer_mean_amount_7d"))
 labelled.sample(0.05, seed=1).withColumn("tenth", tenth).groupBy("tenth").agg(
-    F.min("customer_mean_amount_7d").alias("from"), F.avg(F.col("is_fraud").cast("int")).alias("fraud")
+    F.min("customer_mean_amount_7d").alias("from"),
+    F.avg(F.col("is_fraud").cast("int")).alias("fraud"),
 ).orderBy("tenth").show()
 
 # %% [markdown]

@@ -10,7 +10,7 @@ class FraudlakeError(Exception):
 
 
 class ConfigError(FraudlakeError, ValueError):
-    """One or more settings are wrong. All of them are told at once.
+    r"""One or more settings are wrong. All of them are told at once.
 
     A `ValueError` too, so that a validator may raise it and pydantic goes on to the next key.
 
@@ -22,7 +22,7 @@ class ConfigError(FraudlakeError, ValueError):
     Examples
     --------
     >>> str(ConfigError(["alerts: got 'many', expected a whole number of at least 1"]))
-    "1 problem:\\n  - alerts: got 'many', expected a whole number of at least 1"
+    "1 problem:\n  - alerts: got 'many', expected a whole number of at least 1"
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -33,8 +33,8 @@ class ConfigError(FraudlakeError, ValueError):
 
 
 class DataError(FraudlakeError):
-    """The data does not allow the job to go on (an empty training window, a broken reconciliation)."""
+    """The data does not allow the job to go on: an empty training window, counts that disagree."""
 
 
-class EnvironmentProblem(FraudlakeError):
+class EnvironmentProblem(FraudlakeError):  # noqa: N818
     """Something outside the data is missing: a JAR, Java, free slots on the cluster."""

@@ -27,7 +27,11 @@ log = logging.getLogger("fraudlake")
 
 Result = dict[str, Any]
 
-_PLAIN = {"int_parsing": "a whole number", "int_type": "a whole number", "float_parsing": "a number"}
+_PLAIN = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "float_parsing": "a number",
+}
 
 
 class Arguments(BaseModel):
@@ -87,11 +91,8 @@ def parse(model: type[Arguments], words: Sequence[str]) -> Arguments:
         if word == "--config" or word.startswith("--config="):
             name = word.partition("=")[2] or (rest.pop(0) if rest else "")
             try:
-                content = yaml.safe_load(Path(name).read_text()) if name else None
-                if not isinstance(content, dict):
-                    raise ValueError("no keys and values in it")
-                merged |= content
-            except (OSError, ValueError, yaml.YAMLError) as error:
+                merged |= yaml.safe_load(Path(name).read_text())
+            except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
                 reason = " ".join(str(error).split())
                 problems.append(f"--config: got {name!r}, expected a YAML file of keys ({reason})")
         elif "=" in word and not word.startswith("-"):
@@ -111,7 +112,11 @@ def parse(model: type[Arguments], words: Sequence[str]) -> Arguments:
 def describe(name: str, model: type[Arguments], text: str) -> str:
     """The text of `--help`: what the job reads and writes, and its keys with defaults."""
     lines = [text.strip(), "", "Usage:", f"  fraudlake {name} [--config FILE]... [key=value]..."]
-    lines += [f"  spark-submit --properties-file conf/spark/PLACE.conf jobs/{name}.py ...", "", "Keys:"]
+    lines += [
+        f"  spark-submit --properties-file conf/spark/PLACE.conf jobs/{name}.py ...",
+        "",
+        "Keys:",
+    ]
     for field, info in model.model_fields.items():
         key = info.alias or field
         if info.is_required():
@@ -138,7 +143,9 @@ def load(name: str) -> dict[str, Any]:
     if name not in resources.jobs():
         close = get_close_matches(name, resources.jobs(), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise ConfigError([f"job: got {name!r}, expected one of {', '.join(resources.jobs())}{hint}"])
+        raise ConfigError(
+            [f"job: got {name!r}, expected one of {', '.join(resources.jobs())}{hint}"]
+        )
     return runpy.run_path(str(resources.folder("jobs") / f"{name}.py"), run_name=f"jobs.{name}")
 
 
@@ -169,15 +176,16 @@ def execute(name: str, spark: Any, run: Callable[..., Result], arguments: Argume
     return {"job": name, **result}
 
 
-def main(model: type[Arguments], run: Callable[..., Result], words: Sequence[str] | None = None) -> None:
+def main(
+    model: type[Arguments], run: Callable[..., Result], words: Sequence[str] | None = None
+) -> None:
     """Run a job from the command line; ends the process.
 
     Exit code 0: everything was written and the last line on standard output is one JSON object.
     2: the configuration is wrong, nothing was started. 1: anything else.
     """
     words = sys.argv[1:] if words is None else words
-    module = sys.modules[run.__module__] if run.__module__ in sys.modules else None
-    text = run.__globals__.get("__doc__") or getattr(module, "__doc__", "") or ""
+    text = run.__globals__["__doc__"]
     name = Path(run.__globals__["__file__"]).stem
     if any(word in ("-h", "--help", "help") for word in words):
         print(describe(name, model, text))

@@ -23,7 +23,10 @@ _REASONS_SHOWN = 3
 
 
 def show(
-    lake: Lake, models: Sequence[Mapping[str, Any]], stream: Mapping[str, Any], parity: Mapping[str, Any]
+    lake: Lake,
+    models: Sequence[Mapping[str, Any]],
+    stream: Mapping[str, Any],
+    parity: Mapping[str, Any],
 ) -> None:
     """Print the page to standard output.
 
@@ -58,12 +61,14 @@ def show(
     console.print(
         f"Streamed week: {stream['scored']:,} transactions scored in {stream['batches']} "
         f"micro-batches, {stream['flagged']:,} flagged, {stream['quarantine']:,} in quarantine, "
-        f"{stream['duplicates']:,} duplicates.\nAgainst a batch recomputation: {parity['equal']:,} of "
-        f"{parity['rows']:,} scores and {parity['flags_equal']:,} of {parity['flags']:,} flags equal, "
-        "bit for bit.",
+        f"{stream['duplicates']:,} duplicates.\nEqual to a batch recomputation, bit for bit: "
+        f"{parity['equal']:,} of {parity['rows']:,} scores, {parity['flags_equal']:,} of "
+        f"{parity['flags']:,} flags.",
         style="bold",
     )
-    console.print(f"\nLake:   {lake.root}\nMLflow: mlflow ui --backend-store-uri {tracking_uri(lake.root)}")
+    console.print(
+        f"\nLake:   {lake.root}\nMLflow: mlflow ui --backend-store-uri {tracking_uri(lake.root)}"
+    )
     console.rule()
 
 

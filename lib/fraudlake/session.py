@@ -66,8 +66,10 @@ def open_spark(app_name: str, **properties: str) -> SparkSession:
     spark.sparkContext.setLogLevel("ERROR")
     jvm = spark.sparkContext._jvm
     try:
-        jvm.java.lang.Class.forName(_DELTA_CLASS, False, jvm.Thread.currentThread().getContextClassLoader())
-    except Exception:
+        jvm.java.lang.Class.forName(
+            _DELTA_CLASS, False, jvm.Thread.currentThread().getContextClassLoader()
+        )
+    except Exception:  # noqa: BLE001 - py4j wraps whatever Java throws
         spark.stop()
         raise EnvironmentProblem(_no_jars("the class path")) from None
     if spark.conf.get("spark.sql.session.timeZone") != "UTC":
@@ -122,7 +124,7 @@ def require_slots(spark: SparkSession, workers: int, what: str) -> None:
     free = slots(spark)
     if free < workers:
         raise EnvironmentProblem(
-            f"{what} needs {workers} tasks at the same time, got {free} slots: give the application "
-            f"{workers} cores (spark.master local[{workers}], or spark.cores.max={workers}) or lower "
-            "the contender's `workers`"
+            f"{what} needs {workers} tasks at the same time, got {free} slots: give the "
+            f"application {workers} cores (spark.master local[{workers}] or "
+            f"spark.cores.max={workers}), or lower the contender's `workers`"
         )

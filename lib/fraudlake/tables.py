@@ -1,4 +1,4 @@
-"""The lake: names, columns, keys, clustering and constraints of every table, and every way to write.
+"""The lake: names, columns, keys, clustering, constraints of every table; every way to write.
 
 A table has one rule for running its job again, and each write here names it:
 
@@ -132,9 +132,7 @@ METRICS = Table(
     required=("job", "run", "name"),
     append_only=True,
 )
-TABLES = {
-    t.name: t for t in (TRANSACTIONS, LABELS, QUARANTINE, FEATURES, SCORES, FLAGGED, METRICS)
-}
+TABLES = {t.name: t for t in (TRANSACTIONS, LABELS, QUARANTINE, FEATURES, SCORES, FLAGGED, METRICS)}
 
 
 class Lake:
@@ -154,7 +152,7 @@ class Lake:
         return f"{self.root}/{table.name}"
 
     def folder(self, name: str) -> str:
-        """A working folder of the lake (snapshots, stream state): below the root, or the warehouse."""
+        """A working folder of the lake (snapshots, stream state): in its root or the warehouse."""
         if not self.in_catalog:
             return f"{self.root}/_{name}"
         warehouse = self.spark.conf.get("spark.sql.warehouse.dir")
@@ -335,8 +333,8 @@ def time_range(start: datetime | None, end: datetime | None, column: str = "even
     parts = []
     for sign, bound in ((">=", start), ("<", end)):
         if bound is not None:
-            bound = bound.replace(tzinfo=UTC) if bound.tzinfo is None else bound
-            parts.append(f"{column} {sign} TIMESTAMP '{bound.isoformat()}'")
+            instant = bound.replace(tzinfo=UTC) if bound.tzinfo is None else bound
+            parts.append(f"{column} {sign} TIMESTAMP '{instant.isoformat()}'")
     return " AND ".join(parts) or "true"
 
 

@@ -24,7 +24,8 @@ def raw_rows(seed: int = 3, days: int = 42, per_day: int = 40) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "TRANSACTION_ID": random.permutation(n).astype(np.int64),
-            "TX_DATETIME": pd.Timestamp(START).tz_localize(None) + pd.to_timedelta(seconds, unit="s"),
+            "TX_DATETIME": pd.Timestamp(START).tz_localize(None)
+            + pd.to_timedelta(seconds, unit="s"),
             "CUSTOMER_ID": random.integers(0, 15, n),
             "TERMINAL_ID": random.integers(0, 9, n),
             "TX_AMOUNT": random.integers(1, 30000, n) / 100,
@@ -88,7 +89,7 @@ def fresh_lake(spark, world, tmp_path):
 
 @pytest.fixture(scope="session")
 def expected(spark, world, model, tmp_path_factory):
-    """What a batch run over everything gives for the live days: tx_id → (score, reasons or None)."""
+    """What a batch run over everything gives for the live days."""
     from fraudlake.datasets import load_dataset
     from fraudlake.features.build import build
     from fraudlake.features.definition import load_feature_set

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.scoring.conftest import END, SEAM
 
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.models import bundle
@@ -8,8 +9,6 @@ from fraudlake.scoring import parity
 from fraudlake.scoring.apply import REASONS_PER_FLAG, score_rows
 from fraudlake.scoring.batch import score_range
 from fraudlake.tables import FEATURES, FLAGGED, SCORES, time_range
-
-from tests.scoring.conftest import END, SEAM
 
 
 def test_every_row_has_one_score_and_flags_have_reasons(expected, world):

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
+from tests.scoring.conftest import END, SEAM
 
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
@@ -17,8 +18,6 @@ from fraudlake.scoring import replay
 from fraudlake.scoring.history import History
 from fraudlake.scoring.stream import StreamScorer, run_stream
 from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake
-
-from tests.scoring.conftest import END, SEAM
 
 FIRST = 50
 TYPES = {"customer_id": "bigint", "terminal_id": "bigint"}
@@ -50,9 +49,7 @@ def test_a_replay_in_event_order_equals_the_batch(spark, world, model, expected,
     lake, dataset = fresh_lake, load_dataset("handbook")
     records = sources.read(spark, dataset, str(world.folder / "raw"))
     state = lake.folder("stream")
-    stream = replay.slices(
-        records, dataset, timedelta(hours=6), f"{state}/replay", SEAM, END
-    )
+    stream = replay.slices(records, dataset, timedelta(hours=6), f"{state}/replay", SEAM, END)
     scorer = scorer_on(lake, model, until=END)
     counts = run_stream(stream, scorer, f"{state}/checkpoint", None)
     assert counts["batches"] == 8
@@ -104,7 +101,7 @@ def test_doubles_and_broken_records(world, model, expected, fresh_lake, batches)
     keys_are_unique(fresh_lake)
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """Ends a batch as a kill would: nothing after it is done."""
 
 
@@ -120,13 +117,13 @@ def test_a_crash_at_any_write_is_made_good(
 
     def dying(self, target, *arguments):
         if target.name == table and when == "before":
-            raise Crash
+            raise CrashError
         write(self, target, *arguments)
         if target.name == table:
-            raise Crash
+            raise CrashError
 
     monkeypatch.setattr(Lake, "append_once", dying)
-    with pytest.raises(Crash):
+    with pytest.raises(CrashError):
         scorer_on(fresh_lake, model).process(batches[0], 0)
     monkeypatch.undo()
     scorer_on(fresh_lake, model).process(batches[0], 0)
@@ -140,7 +137,7 @@ def test_a_crash_at_any_write_is_made_good(
 def test_a_batch_run_again_is_decided_by_its_first_model(
     monkeypatch, model, expected, first_scores, fresh_lake, batches
 ):
-    """Scores of the interrupted batch are written; its flags come from the same model, not the new."""
+    """Scores of the interrupted batch stand; its flags come from the same model, not the new."""
     other = json.loads(model["scorer.json"])
     other["calibration"]["intercept"] = -3.0
     new = {**model, "scorer.json": json.dumps(other).encode()}
@@ -149,11 +146,11 @@ def test_a_batch_run_again_is_decided_by_its_first_model(
     def dying(self, target, *arguments):
         write(self, target, *arguments)
         if target.name == "scores":
-            raise Crash
+            raise CrashError
 
     scorer = scorer_on(fresh_lake, model)
     monkeypatch.setattr(Lake, "append_once", dying)
-    with pytest.raises(Crash):
+    with pytest.raises(CrashError):
         scorer.process(batches[0], 0)
     monkeypatch.undo()
     restarted = scorer_on(fresh_lake, new, version=2, known={1: model})
@@ -181,9 +178,7 @@ def test_what_the_batch_has_scored_and_flagged_stays(world, model, expected, fre
     keys_are_unique(fresh_lake)
 
 
-def test_late_records_are_scored_with_what_is_known(
-    model, first_scores, fresh_lake, batches
-):
+def test_late_records_are_scored_with_what_is_known(model, first_scores, fresh_lake, batches):
     """The second batch first: the late first one is scored as if it had come in time."""
     scorer = scorer_on(fresh_lake, model)
     scorer.process(batches[1], 0)

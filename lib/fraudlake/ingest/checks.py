@@ -170,12 +170,9 @@ def quoted(value: Column) -> Column:
     """A value as reasons quote it: card numbers masked, cut to `LONGEST_VALUE` characters."""
     from pyspark.sql import functions as F
 
-    masked = cards.mask(value)
-    cut = F.when(
-        F.length(masked) > LONGEST_VALUE,
-        F.concat(F.left(masked, F.lit(LONGEST_VALUE - 3)), F.lit("...")),
-    )
-    return F.concat(F.lit("'"), F.coalesce(cut, masked), F.lit("'"))
+    rest = len("...")
+    cut = rf"(?s)^(.{{{LONGEST_VALUE - rest}}}).{{{rest + 1},}}$"
+    return F.concat(F.lit("'"), F.regexp_replace(cards.mask(value), cut, "$1..."), F.lit("'"))
 
 
 def _text(source: str, fields: Column) -> Column:

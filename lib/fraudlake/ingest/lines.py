@@ -53,8 +53,10 @@ def parse(lines: DataFrame, dataset: Dataset, header: str | None = None) -> Data
         parsed, fields, broken = _csv(columns, dataset)
         extra = F.lit(unknown(columns, dataset))
         lacking = F.lit([name for name in dataset.raw_fields() if name not in columns])
-    said = F.concat(F.lit("got "), quoted(raw), F.lit(", "), F.coalesce("broken", broken))
-    records = lines.withColumn("parsed", parsed).withColumn("corrupt", said)
+    records = lines.withColumn("parsed", parsed)
+    records = records.withColumn("broken", F.coalesce("broken", broken))
+    said = F.concat(F.lit("got "), quoted(raw), F.lit(", "), F.col("broken"))
+    records = records.withColumn("corrupt", F.when(F.col("broken").isNotNull(), said))
     good = F.col("corrupt").isNull()
     none = F.lit([]).cast("array<string>")
     return records.select(

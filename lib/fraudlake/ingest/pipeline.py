@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from fraudlake.datasets import Dataset
 
-_KINDS_SHOWN = 1000
+_WORDS_SHOWN = 1000
 
 
 def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
@@ -36,43 +37,43 @@ def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
     -------
     dict
         `records`, `transactions` (new), `duplicates`, `quarantine` (rejected in this run), `labels`
-        (new statements), `reasons` (kind → records), `unknown_fields` (names, most frequent first).
+        (new statements), `reasons` (kind → records), `unknown_fields` (that the data set does not
+        name, most frequent first), `absent_fields` (that it names and no record has: a label that
+        comes later, or a misspelt name).
 
     Raises
     ------
     DataError
-        The lake holds another data set; a field is in no record; files cannot be read; the counts
-        do not add up.
+        The lake holds another data set; a needed field is in no record; files cannot be read; the
+        counts do not add up.
     """
-    from pyspark.sql import functions as F
-
     _require_dataset(lake, dataset)
     with files.readable():
         raw = sources.read(lake.spark, dataset, path)
         records = raw.count()
     with _kept(classify(lake, checks.check(raw, dataset), dataset)) as outcome:
         with files.readable():
-            statuses = _count(outcome, F.array("_status"))
-        found = {name: statuses.get(name, 0) for name in ("new", "duplicate", "rejected")}
-        reasons = _count(outcome, F.array_distinct(F.transform("reasons", checks.kind)))
-        unknown = list(_count(outcome, F.col("unknown")))
-        _require_fields(dataset, _count(outcome, F.col("absent")), records, unknown)
+            counts = _count(outcome)
+        absent = _absent_fields(counts, records)
+        _require_fields(dataset, absent, list(counts["unknown"]))
         _create_tables(lake, dataset)
-        written = _write(lake, outcome, dataset)
-    if records != written["transactions"] + found["duplicate"] + found["rejected"]:
+        written = _write(lake, outcome, dataset, counts["status"])
+    duplicates, rejected = counts["status"]["duplicate"], counts["status"]["rejected"]
+    if records != written["transactions"] + duplicates + rejected:
         raise DataError(
             f"ingest: got {records} records in and {written['transactions']} transactions, "
-            f"{found['duplicate']} duplicates and {found['rejected']} rejected records out, "
-            "expected the same number; run the job again, alone on this lake"
+            f"{duplicates} duplicates and {rejected} rejected records out, expected the same "
+            "number; run the job again, alone on this lake"
         )
     return {
         "records": records,
         "transactions": written["transactions"],
-        "duplicates": found["duplicate"],
-        "quarantine": found["rejected"],
+        "duplicates": duplicates,
+        "quarantine": rejected,
         "labels": written["labels"],
-        "reasons": reasons,
-        "unknown_fields": unknown,
+        "reasons": dict(counts["reason"]),
+        "unknown_fields": list(counts["unknown"]),
+        "absent_fields": absent,
     }
 
 
@@ -110,13 +111,14 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     rows = rows.withColumn("_says", F.coalesce("_stated", first_label))
     rows = rows.withColumn("_number", F.row_number().over(ordered))
 
-    differing = F.concat_ws(", ", *_differences(dataset))
-    conflict = F.col("_good") & (differing != "")
+    rows = rows.withColumn("_differing", F.concat_ws(", ", *_differences(dataset)))
+
+    conflict = F.col("_good") & (F.col("_differing") != "")
     sentence = F.concat(
         F.lit("tx_id: "),
         F.col("_place"),
         F.lit(" stands already with other content ("),
-        differing,
+        F.col("_differing"),
         F.lit(")"),
     )
     first = F.col("_number") == 1
@@ -190,7 +192,9 @@ def _differences(dataset: Dataset) -> list[Column]:
     ]
 
 
-def _write(lake: Lake, outcome: DataFrame, dataset: Dataset) -> dict[str, int]:
+def _write(
+    lake: Lake, outcome: DataFrame, dataset: Dataset, counts: Mapping[str, int]
+) -> dict[str, int]:
     """Write the three tables; return how many rows were new in the first two.
 
     Labels come from all good records, not from the new transactions alone: where an earlier run was
@@ -198,28 +202,54 @@ def _write(lake: Lake, outcome: DataFrame, dataset: Dataset) -> dict[str, int]:
     """
     from pyspark.sql import functions as F
 
-    transactions = outcome.where("_status = 'new'").withColumn(
-        "ingested_at", F.lit(datetime.now(UTC))
-    )
-    labels = outcome.where("_statement IS NOT NULL").select(
-        "tx_id", "_statement.*", F.lit(dataset.name).alias("source")
-    )
-    written = {
-        "transactions": lake.insert_missing(TRANSACTIONS, transactions),
-        "labels": lake.insert_missing(LABELS, labels),
-    }
-    rejected = checks.quarantine_rows(outcome.where("_status = 'rejected'"), dataset)
-    lake.insert_missing(QUARANTINE, rejected)
+    written = {"transactions": 0, "labels": 0}
+    if counts["new"]:
+        rows = outcome.where("_status = 'new'")
+        rows = rows.withColumn("ingested_at", F.lit(datetime.now(UTC)))
+        written["transactions"] = lake.insert_missing(TRANSACTIONS, rows)
+    if counts["statement"]:
+        rows = outcome.where("_statement IS NOT NULL").select("tx_id", "_statement.*")
+        rows = rows.withColumn("source", F.lit(dataset.name))
+        written["labels"] = lake.insert_missing(LABELS, rows)
+    if counts["rejected"]:
+        rows = outcome.where("_status = 'rejected'")
+        lake.insert_missing(QUARANTINE, checks.quarantine_rows(rows, dataset))
     return written
 
 
-def _count(rows: DataFrame, words: Column) -> dict[str, int]:
-    """How many rows have each word of an array, the most frequent first."""
+def _count(outcome: DataFrame) -> dict[str, Counter[str]]:
+    """Records by status, by kind of reason, by unknown field and by absent field, in one pass."""
     from pyspark.sql import functions as F
 
-    counted = rows.select(F.explode(words).alias("word")).groupBy("word").count()
-    top = counted.orderBy(F.desc("count"), "word").limit(_KINDS_SHOWN)
-    return {row["word"]: row["count"] for row in top.collect()}
+    def words(topic: str, found: Column) -> Column:
+        return F.transform(
+            found, lambda word: F.struct(F.lit(topic).alias("topic"), word.alias("word"))
+        )
+
+    statement = F.when(F.col("_statement").isNotNull(), F.lit("statement"))
+    found = F.concat(
+        words("status", F.array_compact(F.array("_status", statement))),
+        words("reason", F.array_distinct(F.transform("reasons", checks.kind))),
+        words("absent", F.col("absent")),
+        words("unknown", F.col("unknown")),
+    )
+    listed = outcome.select(F.explode(found).alias("found")).select("found.*")
+    counted = listed.groupBy("topic", "word").count()
+    first = counted.orderBy(F.col("topic") == "unknown", F.desc("count"), "word").limit(
+        _WORDS_SHOWN
+    )
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in first.collect():
+        counts[row["topic"]][row["word"]] = row["count"]
+    return counts
+
+
+def _absent_fields(counts: Mapping[str, Counter[str]], records: int) -> list[str]:
+    """Fields that no readable record has."""
+    readable = records - sum(
+        n for kind, n in counts["reason"].items() if kind.startswith("record: ")
+    )
+    return [name for name, count in counts["absent"].items() if count == readable]
 
 
 def _require_dataset(lake: Lake, dataset: Dataset) -> None:
@@ -232,18 +262,13 @@ def _require_dataset(lake: Lake, dataset: Dataset) -> None:
             )
 
 
-def _require_fields(
-    dataset: Dataset, absent: dict[str, int], records: int, unknown: list[str]
-) -> None:
+def _require_fields(dataset: Dataset, absent: Sequence[str], unknown: Sequence[str]) -> None:
     """Every field that the data set needs is in at least one record."""
-    needed = dataset.required_fields()
-    if dataset.label:
-        needed += [name for name in (dataset.label.source, dataset.label.known_at) if name]
-    missing = [name for name in needed if records and absent.get(name) == records]
+    missing = [name for name in dataset.required_fields() if name in absent]
     if missing:
         raise DataError(
             f"input: got no record with {', '.join(missing)}, expected every field that the data "
-            f"set {dataset.name} names (there are others: {', '.join(unknown) or 'none'}); correct "
+            f"set {dataset.name} needs (there are others: {', '.join(unknown) or 'none'}); correct "
             "the data set's YAML or the input"
         )
 

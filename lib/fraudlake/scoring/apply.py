@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fraudlake.tables import REASONS_TYPE
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
@@ -49,7 +50,7 @@ def score_rows(
     DataFrame
         `carry`, `score` (double) and, with a threshold, `reasons` (array of structs `feature`,
         `value`, `contribution` in log-odds, strongest first: what pushes the score up, at least
-        one and at most 5; null on rows below the threshold). Grain: one row for each row of `frame`.
+        one and at most 5; null on rows below the threshold). One row for each row of `frame`.
     """
     from pyspark.sql.types import StructType
 
@@ -80,7 +81,7 @@ def score_rows(
     return frame.select(*needed).mapInArrow(score, schema)
 
 
-def to_matrix(batch: pa.RecordBatch, features: Sequence[str]):
+def to_matrix(batch: pa.RecordBatch, features: Sequence[str]) -> np.ndarray:
     """Feature columns as a float64 matrix [rows, features]; null becomes NaN."""
     import numpy as np
     import pyarrow.compute as pc
@@ -92,7 +93,7 @@ def to_matrix(batch: pa.RecordBatch, features: Sequence[str]):
     return matrix
 
 
-def _reasons(scorer: Scorer, matrix, flags) -> pa.Array:
+def _reasons(scorer: Scorer, matrix: np.ndarray, flags: np.ndarray) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 

@@ -1,9 +1,9 @@
 """What the stream has to remember: the lake's transactions before the seam, its own since.
 
-The seam is an event time. Transactions of the lake before it are history at the start; everything at
-or after it reaches the stream through its source, and is remembered in the stream's own table `seen`,
-one append a micro-batch, which also fixes what decided that batch (model version, threshold, table
-versions), so that a batch that is run again decides the same.
+The seam is an event time. Transactions of the lake before it are history at the start; everything
+at or after it reaches the stream through its source, and is remembered in the stream's own table
+`seen`, one append a micro-batch, which also fixes what decided that batch (model version,
+threshold, table versions), so that a batch that is run again decides the same.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class History:
         Columns of a transaction that features and flags need, beside `tx_id`, `event_time` and
         `amount`, with their SQL types.
     seam
-        Event time at which the stream takes over; None: just after the last transaction of the lake.
+        Event time at which the stream takes over; None: just after the lake's last transaction.
         A stream that was started before keeps its seam.
     """
 
@@ -130,7 +130,7 @@ class History:
         return base.join(F.broadcast(late), "tx_id", "left_anti").unionByName(own)
 
     def statements(self, decision: Decision, within: str) -> DataFrame:
-        """Label statements with `known_at` in a range (SQL condition), as the batch may know them."""
+        """Label statements that the batch may know and that meet an SQL condition on `known_at`."""
         return self.lake.read(LABELS, decision.labels_version).where(within)
 
     def _seen(self) -> DataFrame:

@@ -1,9 +1,10 @@
 """The streaming scorer: micro-batches of raw records → `scores`, `flagged`, `quarantine`.
 
-Each micro-batch is checked like an ingest, joined with the history it needs, run through the kernels
-of the batch build and the scorer of the batch job, and appended. Every append carries (application,
-batch id), one application a table, so a batch that runs again after a crash adds nothing twice; what
-decided the batch was fixed by its first write (see `history`), so it decides the same.
+Each micro-batch is checked like an ingest, joined with the history it needs, run through the
+kernels of the batch build and the scorer of the batch job, and appended. Every append carries
+(application, batch id), one application a table, so a batch that runs again after a crash adds
+nothing twice; what decided the batch was fixed by its first write (see `history`), so it decides
+the same.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ class StreamScorer:
     def _score(
         self, fresh: DataFrame, batch_id: int, decision: Decision, first: int, last: int
     ) -> int:
-        """Write scores and flags of the batch's new transactions; return how many reach the threshold."""
+        """Write scores and flags of new transactions; return how many reach the threshold."""
         from pyspark.sql import functions as F
 
         files = self._bundle(decision.model_version)

@@ -88,7 +88,7 @@ def _partial_sums(
     negative = n - positive
     negatives = rows - frauds
     below = negatives - (flagged - found)
-    auc = positive @ (below) / frauds / negatives
+    auc = positive @ (below + negative / 2) / frauds / negatives
     precision = found / flagged
     ap = (positive / frauds) @ precision
     recall = found / frauds
