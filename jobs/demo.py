@@ -9,7 +9,7 @@ and no feature, but trains anew, since the feature table has grown in the meanti
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from fraudlake import job, options
 class Arguments(job.Arguments):
     lake: options.Lake = Field("build/demo/lake", description="folder of the demo's tables")
     customers: int = Field(2000, ge=200, description="customers; each makes 2 transactions a day")
-    from_: options.Instant = Field("2026-01-01", alias="from", description="first day, UTC")
+    from_: options.Instant = Field(
+        datetime(2026, 1, 1, tzinfo=UTC), alias="from", description="first day, UTC"
+    )
     alerts: options.Count = Field(20, description="alert budget, flagged transactions a day")
     seed: int = Field(1, ge=0, description="another seed, another world")
 

@@ -2,8 +2,8 @@
 
 Reads: features, scores, flagged, the model registry.
 Writes: nothing. Use it after a stream: build the features of the range first, so that what the
-stream computed from its own history is compared with what the batch build computed from the tables. Ends
-with exit code 1 where anything differs.
+stream computed from its own history is compared with what the batch build computed from the
+tables. Ends with exit code 1 where anything differs.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ transactions that arrive `late`, and the `frauds` by kind.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 class Arguments(job.Arguments):
     output: options.OutputPath = Field(description="folder for the files")
-    from_: options.Instant = Field("2026-01-01", alias="from", description="first day, UTC")
+    from_: options.Instant = Field(
+        datetime(2026, 1, 1, tzinfo=UTC), alias="from", description="first day, UTC"
+    )
     days: int = Field(60, ge=1, le=3660, description="number of days")
     customers: int = Field(
         5000,

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fraudlake import resources
 from fraudlake.errors import ConfigError, FraudlakeError
+from fraudlake.options import format_instant
 
 log = logging.getLogger("fraudlake")
 
@@ -130,6 +132,8 @@ def describe(name: str, model: type[Arguments], text: str) -> str:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, datetime):
+        return format_instant(value)
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 

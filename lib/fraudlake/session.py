@@ -6,7 +6,7 @@ import glob
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fraudlake import resources
 from fraudlake.errors import EnvironmentProblem
@@ -64,7 +64,7 @@ def open_spark(app_name: str, **properties: str) -> SparkSession:
             "`make setup` to have both checked"
         ) from error
     spark.sparkContext.setLogLevel("ERROR")
-    jvm = spark.sparkContext._jvm
+    jvm: Any = spark.sparkContext._jvm
     try:
         jvm.java.lang.Class.forName(
             _DELTA_CLASS, False, jvm.Thread.currentThread().getContextClassLoader()
@@ -104,7 +104,7 @@ def slots(spark: SparkSession) -> int:
 
     context = spark.sparkContext
     cpus = int(context.getConf().get("spark.task.cpus", "1"))
-    if context.master.startswith("local") and not context.master.startswith("local-cluster"):
+    if str(context.master).startswith("local["):
         return context.defaultParallelism // cpus
     wanted = int(context.getConf().get("spark.cores.max", "0"))
     deadline = time.monotonic() + 30

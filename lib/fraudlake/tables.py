@@ -187,7 +187,7 @@ class Lake:
         if not self.exists(table):
             return -1
         history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT 1")
-        return history.select("version").first()[0]
+        return history.select("version").collect()[0][0]
 
     def properties(self, table: Table) -> dict[str, str]:
         """The table's own properties (`fraudlake.dataset`, …) without the prefix."""

@@ -52,16 +52,16 @@ def score_rows(
         `value`, `contribution` in log-odds, strongest first: what pushes the score up, at least
         one and at most 5; null on rows below the threshold). One row for each row of `frame`.
     """
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import DataType, StructType
 
     from fraudlake.models import bundle
 
     digest = bundle.digest(files)
     features = list(bundle.load(files, digest).features)
     needed = list(dict.fromkeys([*carry, *features]))
-    carried = [frame.schema[name] for name in carry]
-    added = "score double" + (f", reasons {REASONS_TYPE}" if threshold is not None else "")
-    schema = StructType([*carried, *StructType.fromDDL(added)])
+    schema = StructType([frame.schema[name] for name in carry]).add("score", "double")
+    if threshold is not None:
+        schema = schema.add("reasons", DataType.fromDDL(REASONS_TYPE))
     broadcast = frame.sparkSession.sparkContext.broadcast(files)
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

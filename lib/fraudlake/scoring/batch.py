@@ -113,7 +113,7 @@ def score_range(
         flags = details.join(F.broadcast(reached), "tx_id")
         rows, flagged = scored.agg(
             F.count("*"), F.count_if(F.col("score") >= F.col("threshold"))
-        ).first()
+        ).collect()[0]
         return {
             "rows": rows,
             "scores": lake.insert_missing(SCORES, scored, within),

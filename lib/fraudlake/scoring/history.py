@@ -91,7 +91,7 @@ class History:
 
         from pyspark.sql import functions as F
 
-        last = self.lake.read(TRANSACTIONS).agg(F.unix_micros(F.max("event_time"))).first()[0]
+        last = self.lake.read(TRANSACTIONS).agg(F.unix_micros(F.max("event_time"))).collect()[0][0]
         micros = timedelta(microseconds=0 if last is None else last + 1)
         return datetime(1970, 1, 1, tzinfo=UTC) + micros
 

@@ -40,22 +40,26 @@ def compare(
         rows = table_rows.where(within).where(F.col("model_version") == model_version)
         return rows.select("tx_id", "score")
 
-    def counts(expected: DataFrame, rows: DataFrame, prefix: str) -> list:
+    def counts(expected: DataFrame, rows: DataFrame, prefix: str) -> dict[str, int]:
         both = expected.join(rows, "tx_id", "full")
         is_equal = F.col("expected") == F.col("score")
-        return both.agg(
-            F.count("expected").alias(f"{prefix}rows"),
-            F.count_if(is_equal).alias(f"{prefix}equal"),
-            F.count_if(~is_equal).alias(f"{prefix}different"),
-            F.count_if(F.col("score").isNull()).alias(f"{prefix}missing"),
-            F.count_if(F.col("expected").isNull()).alias(f"{prefix}unknown"),
-        ).first()
+        return (
+            both.agg(
+                F.count("expected").alias(f"{prefix}rows"),
+                F.count_if(is_equal).alias(f"{prefix}equal"),
+                F.count_if(~is_equal).alias(f"{prefix}different"),
+                F.count_if(F.col("score").isNull()).alias(f"{prefix}missing"),
+                F.count_if(F.col("expected").isNull()).alias(f"{prefix}unknown"),
+            )
+            .collect()[0]
+            .asDict()
+        )
 
     fresh = fresh.persist()
     try:
-        scores = counts(fresh, found(lake.read(SCORES)), "").asDict()
+        scores = counts(fresh, found(lake.read(SCORES)), "")
         reached = fresh.where(F.col("expected") >= threshold)
-        flags = counts(reached, found(lake.read(FLAGGED)), "flags_").asDict()
+        flags = counts(reached, found(lake.read(FLAGGED)), "flags_")
     finally:
         fresh.unpersist()
     return scores | {"flags": flags.pop("flags_rows")} | flags

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fraudlake.tables import time_range
 
@@ -49,7 +49,8 @@ def slices(
     from fraudlake.ingest import checks
 
     spark = records.sparkSession
-    path = spark.sparkContext._jvm.org.apache.hadoop.fs.Path
+    jvm: Any = spark.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path
     files = path(folder).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     if not files.exists(path(folder, "_SUCCESS")):
         time_of_event = checks.event_time(records, dataset)

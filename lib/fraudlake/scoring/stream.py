@@ -23,11 +23,20 @@ from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import check_definition, create_tables, stamp
 from fraudlake.scoring.history import Decision, History
-from fraudlake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, TRANSACTIONS, Lake, time_range
+from fraudlake.tables import (
+    FLAGGED,
+    LABELS,
+    QUARANTINE,
+    SCORES,
+    TRANSACTIONS,
+    Lake,
+    Table,
+    time_range,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-    from pyspark.sql.streaming import StreamingQuery
+    from pyspark.sql.streaming.query import StreamingQuery
 
     from fraudlake.datasets import Dataset
     from fraudlake.features.definition import FeatureSet
@@ -107,7 +116,7 @@ class StreamScorer:
                 F.count_if(good & ~inside),
                 F.unix_micros(F.min(F.when(good & inside, F.col("event_time")))),
                 F.unix_micros(F.max(F.when(good & inside, F.col("event_time")))),
-            ).first()
+            ).collect()[0]
             if counts["quarantine"]:
                 rows = checks.quarantine_rows(checked.where(~good), self.dataset)
                 self.lake.append_once(QUARANTINE, rows, self._application(QUARANTINE), batch_id)
@@ -126,7 +135,7 @@ class StreamScorer:
         figures = ", ".join(f"{value} {name}" for name, value in counts.items())
         log.info("batch %d: %s in %.1f s", batch_id, figures, time.monotonic() - started)
 
-    def _application(self, table: object) -> str:
+    def _application(self, table: Table) -> str:
         return f"{self.history.stream}/{table.name}"
 
     def _bundle(self, version: int) -> dict[str, bytes]:
@@ -245,7 +254,7 @@ def _wait(query: StreamingQuery) -> None:
     }
     try:
         while query.isActive and not (stopping and not query.status["isTriggerActive"]):
-            query.awaitTermination(0.5)
+            query.awaitTermination(1)
         if query.isActive:
             log.info("stopping between two batches")
             query.stop()
