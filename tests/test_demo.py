@@ -12,6 +12,8 @@ from tests.conftest import ROOT
 from fraudlake import job, session
 from fraudlake.tables import METRICS, TABLES, Lake
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
 
 @pytest.fixture(scope="module")
 def demo(spark, tmp_path_factory):
@@ -32,7 +34,6 @@ def fingerprints(lake):
     return found
 
 
-@pytest.mark.slow
 def test_demo(demo):
     _, result = demo
     assert (
@@ -45,7 +46,6 @@ def test_demo(demo):
     assert json.loads(json.dumps(result, default=str))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ingest", "features", "train", "score", "stream"])
 def test_a_second_run_changes_no_table(spark, demo, name):
     """Each job again on the same input: no table has another row, not even `metrics`."""
@@ -73,7 +73,6 @@ def test_a_second_run_changes_no_table(spark, demo, name):
         assert result["trained"] is False
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem)
 def test_notebook(spark, demo, path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(path), str(demo[0] / "lake")])
