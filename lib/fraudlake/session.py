@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _DELTA_CLASS = "io.delta.sql.DeltaSparkSessionExtension"
+_RULES = {
+    "spark.sql.session.timeZone": "UTC",
+    # No table is partitioned, and on the nested expressions of the record checks this rule alone
+    # takes 20 s a query: it writes the lineage of a join key out in full.
+    "spark.sql.optimizer.dynamicPartitionPruning.enabled": "false",
+}
 
 
 def local_properties(path: Path | None = None) -> dict[str, str]:
@@ -27,8 +33,9 @@ def local_properties(path: Path | None = None) -> dict[str, str]:
 def open_spark(app_name: str, **properties: str) -> SparkSession:
     """The Spark session of this process.
 
-    Under spark-submit its properties rule; else `conf/spark/local.conf` does. Executors run the
-    Python of this process unless `PYSPARK_PYTHON` or `spark.pyspark.python` says otherwise.
+    Under spark-submit its properties rule; else `conf/spark/local.conf` does. Time is UTC either
+    way. Executors run the Python of this process unless `PYSPARK_PYTHON` or `spark.pyspark.python`
+    says otherwise.
 
     Parameters
     ----------
@@ -72,8 +79,8 @@ def open_spark(app_name: str, **properties: str) -> SparkSession:
     except Exception:  # noqa: BLE001 - py4j wraps whatever Java throws
         spark.stop()
         raise EnvironmentProblem(_no_jars("the class path")) from None
-    if spark.conf.get("spark.sql.session.timeZone") != "UTC":
-        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    for key, value in _RULES.items():
+        spark.conf.set(key, value)
     return spark
 
 
