@@ -32,6 +32,8 @@ def spark(tmp_path_factory):
             "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
             "spark.sql.shuffle.partitions": "2",
             "spark.databricks.delta.snapshotPartitions": "2",
+            # Each test has tables of its own, and Delta keeps the plans of all for an hour.
+            "spark.databricks.delta.delta.log.cacheSize": "16",
             "spark.sql.warehouse.dir": str(work / "warehouse"),
             "spark.ui.enabled": "false",
         },
