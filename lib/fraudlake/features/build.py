@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
 from fraudlake.features.compute import about_frauds, compute, feature_columns
+from fraudlake.features.hot import find_cuts
 from fraudlake.options import format_instant, parse_instant
 from fraudlake.tables import FEATURES, LABELS, TRANSACTIONS, Lake, Table, time_range
 
@@ -91,7 +92,9 @@ def build(
         else:
             lake.create(FEATURES, columns)
         with _few(statements) as few, _noted(lake, note):
-            rows = compute(targets, lambda _: before, few, feature_set, dataset.entities)
+            counted = transactions.where(time_range(start and start - feature_set.lookback, end))
+            cuts = find_cuts(counted, feature_set, dataset.entities)
+            rows = compute(targets, lambda _: before, few, feature_set, dataset.entities, cuts)
             if other:
                 _replace_table(lake, rows)
             else:

@@ -6,10 +6,13 @@ which earlier rows they bring.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fraudlake.features.definition import Feature, FeatureSet
+from fraudlake.features.hot import Cut, reach_of, shuffle_partitions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +21,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 # Columns between the steps.
-_TARGET, _CHANGES, _AS_IS, _SUM = "_target", "_changes", "_as_is_", "_sum_"
-_BATCH_ROWS = 50_000
+_TARGET, _CHANGES, _AS_IS, _SUM, _SLICE = "_target", "_changes", "_as_is_", "_sum_", "_slice"
+# Rows that go through the kernels at a time, and rows of a batch that comes out.
+_CHUNK_ROWS, _BATCH_ROWS = 200_000, 50_000
 
 
 def feature_columns(feature_set: FeatureSet) -> dict[str, str]:
@@ -33,6 +37,7 @@ def compute(
     statements: DataFrame | None,
     feature_set: FeatureSet,
     entities: Mapping[str, str],
+    cuts: Mapping[str, Cut] | None = None,
 ) -> DataFrame:
     """Features of the target transactions.
 
@@ -48,6 +53,8 @@ def compute(
         Labels: `tx_id`, `is_fraud`, `known_at`, `source`; None where no feature is over labels.
     entities
         Entity → its column, for all entities of the data set.
+    cuts
+        Entity → keys to be cut in time, as `hot.find_cuts` gives them; values do not depend on it.
 
     Returns
     -------
@@ -82,7 +89,7 @@ def compute(
         waiting.remove(entity)
         later = {column for name in waiting for column in _summed(windows[name])}
         kept = [*carried, *(_SUM + column for column in scale if column in later)]
-        rows = _over_entity(events, key, features, summed, kept)
+        rows = _over_entity(events, key, features, summed, kept, (cuts or {}).get(entity))
         carried += [f.name for f in features]
     columns = [_finished(feature).alias(feature.name) for feature in feature_set.features]
     return rows.select(*base, *columns, F.lit(feature_set.hash).alias("definition"))
@@ -149,6 +156,7 @@ def _over_entity(
     features: Sequence[Feature],
     scale: Mapping[str, int],
     kept: list[str],
+    cut: Cut | None,
 ) -> DataFrame:
     """Shuffle events by an entity's key, sort them in time and add its window features."""
     from pyspark.sql import functions as F
@@ -159,50 +167,120 @@ def _over_entity(
     sums = [_SUM + column for column in scale]
     labels = [_CHANGES] if _CHANGES in events.columns else []
     carried = list(dict.fromkeys([*kept, key, *sums, *labels, _TARGET]))
-    placed = events.select(*carried).repartition(place)
-    ordered = placed.sortWithinPartitions(key, "event_time", "tx_id")
+    groups = [key]
+    placed = events.select(*carried)
+    if cut is None:
+        placed = placed.repartition(place)
+    else:
+        groups.append(_SLICE)
+        placed = placed.select(*carried, F.explode(cut.slices(key)).alias(_SLICE))
+        own = F.col(_SLICE) == cut.slice_of(key)
+        # Slices of a key go to partitions side by side, which adaptive execution leaves alone.
+        number = shuffle_partitions(events)
+        to = F.pmod(F.pmod(place, F.lit(number)) + F.col(_SLICE), F.lit(number)).cast("int")
+        placed = placed.withColumn(_TARGET, F.col(_TARGET) & own).repartitionById(number, to)
+    ordered = placed.sortWithinPartitions(*groups, "event_time", "tx_id")
     schema = StructType([events.schema[name] for name in kept])
     for feature in features:
         kind = LongType() if feature.operation == "count" else DoubleType()
         schema = schema.add(feature.name, kind)
-    return ordered.mapInArrow(_Kernel(key, tuple(features), dict(scale), tuple(kept)), schema)
+    kernel = _Kernel(tuple(groups), (*sums, *labels), tuple(features), dict(scale), tuple(kept))
+    return ordered.mapInArrow(kernel, schema)
 
 
+@dataclass(frozen=True)
 class _Kernel:
-    """What runs on a partition: sorted Arrow batches in, targets with new columns out."""
+    """What runs on a partition: sorted Arrow batches in, targets with new columns out.
 
-    def __init__(
-        self, key: str, features: tuple[Feature, ...], scale: dict[str, int], kept: tuple[str, ...]
-    ) -> None:
-        self.key, self.features, self.scale, self.kept = key, features, scale, kept
+    Rows go through in chunks. Of those that are through, only the last key's within reach are kept,
+    and a chunk is at least as large as they are: memory is a chunk's or a key's reach, whichever
+    is more, and a row goes through twice on average at most.
+
+    Attributes
+    ----------
+    groups
+        The entity's key, and the number of the slice where keys are cut: what a window never
+        crosses.
+    read
+        Further columns that the windows need.
+    kept
+        Columns that come out with the features.
+    """
+
+    groups: tuple[str, ...]
+    read: tuple[str, ...]
+    features: tuple[Feature, ...]
+    scale: dict[str, int]
+    kept: tuple[str, ...]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        # A window may reach from one batch into another: the partition is the unit.
-        collected = list(batches)
-        if not collected:
-            return
-        table = pa.Table.from_batches(collected).combine_chunks()
-        del collected
-        new = self._windows(table)
-        out = table.select(self.kept).filter(table[_TARGET])
+        earlier: pa.Table | None = None
+        waiting: list[pa.RecordBatch] = []
+        size = 0
+        for batch in itertools.chain(batches, [None]):
+            if batch is not None:
+                waiting.append(batch)
+                size += batch.num_rows
+            enough = max(_CHUNK_ROWS, len(earlier) if earlier else 0)
+            if size >= enough or (batch is None and size):
+                rows = pa.Table.from_batches(waiting)
+                waiting, size = [], 0
+                earlier = yield from self._through(earlier, rows)
+
+    def _through(
+        self, earlier: pa.Table | None, rows: pa.Table
+    ) -> Generator[pa.RecordBatch, None, pa.Table]:
+        """Emit the targets among the rows after earlier ones; return what later rows reach."""
+        import numpy as np
+        import pyarrow as pa
+
+        events = rows.select(dict.fromkeys([*self.groups, "event_time", *self.read]))
+        if earlier is not None:
+            events = pa.concat_tables([earlier, events])
+        events = events.combine_chunks()
+        targets = np.flatnonzero(rows[_TARGET].to_numpy()) + len(events) - len(rows)
+        out = rows.select(self.kept).filter(rows[_TARGET])
+        new = self._windows(events, targets)
         for feature in self.features:
             out = out.append_column(feature.name, pa.array(new[feature.name]))
         yield from out.to_batches(max_chunksize=_BATCH_ROWS)
+        return self._within_reach(events)
 
-    def _windows(self, table: pa.Table) -> dict:
-        """Feature → values of the partition's targets, in the partition's order."""
+    def _within_reach(self, events: pa.Table) -> pa.Table:
+        """The last key's events that count for later ones, copied out of the others' memory."""
+        import numpy as np
+
+        of, times = self._entity(events), events["event_time"].cast("int64").to_numpy()
+        first = np.searchsorted(of, of[-1])
+        oldest = times[-1] - reach_of(self.features)
+        first += np.searchsorted(times[first:], oldest, side="right")
+        return events.take(np.arange(first, len(events)))
+
+    def _entity(self, events: pa.Table) -> NDArray[np.int64]:
+        """Sorted groups as 0, 0, 1, …: a new number wherever key or slice change."""
+        import numpy as np
+        import pyarrow.compute as pc
+
+        new = np.zeros(len(events), bool)
+        for name in self.groups:
+            column = events[name]
+            if len(events) > 1:
+                new[1:] |= pc.fill_null(pc.not_equal(column[1:], column[:-1]), True).to_numpy()
+        return np.cumsum(new)
+
+    def _windows(self, table: pa.Table, targets: NDArray[np.int64]) -> dict:
+        """Feature → values of the targets (positions in the table, rising), in their order."""
         import numpy as np
         import pyarrow.compute as pc
 
         from fraudlake.features.kernels import Events, windows
 
-        keyless = table[self.key].null_count
-        targets = np.flatnonzero(table[_TARGET].to_numpy())
+        keyless = table[self.groups[0]].null_count
         table = table.slice(keyless)
         events = Events(
-            _numbers(table[self.key]),
+            self._entity(table),
             table["event_time"].cast("int64").to_numpy(),
             {c: pc.fill_null(table[_SUM + c], 0).to_numpy() for c in self.scale},
             self.scale,
@@ -221,17 +299,6 @@ class _Kernel:
             )
             for f in self.features
         }
-
-
-def _numbers(keys: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Sorted keys as 0, 0, 1, …: a new number wherever the key changes."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    numbers = np.zeros(len(keys), np.int64)
-    if len(keys) > 1:
-        np.cumsum(pc.not_equal(keys[1:], keys[:-1]).to_numpy(), out=numbers[1:])
-    return numbers
 
 
 def _changes(table: pa.Table) -> dict:
