@@ -1,0 +1,152 @@
+"""Window features by this project's kernels, Spark's own windows, DuckDB and Polars, side by side.
+
+    .venv/bin/python benchmarks/windows [rows=1000000] [skew=0] [engines=fraudlake,duckdb]
+
+One engine after the other on the same two cores, each in a process of its own, from raw Parquet
+files (1 % of the rows late, 1 % doubled) to a table on disk. Before a time is printed the table is
+checked: one row a payment, and the 12 columns of a few hundred payments, the busiest terminal's
+among them, as a plain loop over the payments gives them. `skew` is the exponent of Zipf's law over
+terminals. DuckDB and Polars are not among the project's own packages:
+`python3 -m pip --python .venv/bin/python install duckdb polars`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.dataset as ds
+from engines import DAY, DAYS, DELAY, ENGINES, columns
+from generate import World
+
+SAMPLED = 20
+
+
+def answers(world: World) -> dict[int, list[float]]:
+    """The 12 columns of some payments, from all payments of their customer and terminal."""
+    payments = pa.concat_tables(world.pieces())
+    time_of = payments["event_time"].cast("int64").to_numpy()
+    cents, fraud = payments["cents"].to_numpy(), payments["fraud"].to_numpy()
+    customer, terminal = payments["customer_id"].to_numpy(), payments["terminal_id"].to_numpy()
+    random = np.random.default_rng(world.seed)
+    busiest = np.flatnonzero(terminal == np.bincount(terminal).argmax())
+    anywhere = random.integers(0, len(payments), SAMPLED)
+    found = {}
+    for row in [*anywhere, *random.choice(busiest, SAMPLED), *busiest[-2:]]:
+        now, values = time_of[row], []
+        mine, here = (
+            np.flatnonzero(customer == customer[row]),
+            np.flatnonzero(terminal == terminal[row]),
+        )
+        for days in DAYS:
+            inside = mine[(time_of[mine] > now - days * DAY) & (time_of[mine] <= now)]
+            values += [len(inside), cents[inside].sum() / (100 * len(inside))]
+        for days in DAYS:
+            end = now - DELAY * DAY
+            inside = here[(time_of[here] > end - days * DAY) & (time_of[here] <= end)]
+            values += [len(inside), fraud[inside].sum() / len(inside) if len(inside) else 0.0]
+        found[int(row)] = values
+    return found
+
+
+def check(folder: Path, world: World, expected: dict[int, list[float]]) -> None:
+    """One row a payment, and the right values on the sample."""
+    files = [str(path) for path in folder.glob("*.parquet")]
+    table = ds.dataset(files)
+    if table.count_rows() != world.rows:
+        raise SystemExit(f"got {table.count_rows()} rows, expected {world.rows}")
+    sample = table.to_table(["tx_id", *columns()], filter=ds.field("tx_id").isin(list(expected)))
+    for row in sample.to_pylist():
+        got = [row[name] for name in columns()]
+        if not np.allclose(got, expected[row["tx_id"]], rtol=1e-12, atol=0):
+            raise SystemExit(
+                f"payment {row['tx_id']}: got {got}, expected {expected[row['tx_id']]}"
+            )
+
+
+def measured(engine: str, source: Path, target: Path, limit: float) -> tuple[float, float] | None:
+    """Seconds and peak memory (GiB, all processes of the engine); None: stopped at the limit."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=ENGINES[engine], args=(source, target)
+    )
+    peak = [0.0]
+    started = time.perf_counter()
+    process.start()
+
+    def watch() -> None:
+        while process.is_alive():
+            peak[0] = max(peak[0], sum(_memory(p) for p in _family(process.pid)))
+            time.sleep(0.2)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    process.join(limit)
+    seconds = time.perf_counter() - started
+    if process.is_alive():
+        for member in _family(process.pid):
+            member.kill()
+        process.join()
+        return None
+    watcher.join()
+    if process.exitcode:
+        raise SystemExit(f"{engine} failed")
+    return seconds, peak[0] / 2**30
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _memory(process: psutil.Process) -> int:
+    """Its own memory and its share of what it has in common with others."""
+    try:
+        return process.memory_full_info().pss
+    except psutil.Error:
+        return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("words", nargs="*")
+    words = dict(word.split("=") for word in parser.parse_args().words)
+    engines = words.pop("engines", ",".join(ENGINES)).split(",")
+    limit = float(words.pop("limit", 1200))
+    world = World(
+        **{k: float(v) if k in ("skew", "late", "duplicates") else int(v) for k, v in words.items()}
+    )
+    results = {}
+    with tempfile.TemporaryDirectory() as work:
+        source = Path(work) / "payments"
+        world.write(source)
+        expected = answers(world)
+        for engine in engines:
+            print(f"{engine} ...", file=sys.stderr, flush=True)
+            target = Path(work) / engine
+            results[engine] = measured(engine, source, target, limit)
+            if results[engine]:
+                check(target, world, expected)
+    print(f"\n{world}\n")
+    print("| engine | seconds | to the first | peak memory, GiB |\n|---|---|---|---|")
+    first = results[engines[0]]
+    for engine, result in results.items():
+        if result is None:
+            print(f"| {engine} | stopped after {limit:.0f} s | | |")
+        else:
+            ratio = f"{result[0] / first[0]:.2f}" if first else ""
+            print(f"| {engine} | {result[0]:.1f} | {ratio} | {result[1]:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

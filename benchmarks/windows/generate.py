@@ -1,0 +1,90 @@
+"""Payments for the benchmark: skewed, late, doubled; seeded, in pieces of a million rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+PIECE = 1_000_000
+FRAUD = 0.009
+
+
+@dataclass(frozen=True)
+class World:
+    """What is generated.
+
+    Attributes
+    ----------
+    rows
+        Payments, duplicates apart.
+    days
+        They are spread evenly over this many days.
+    customers, terminals
+        How many of each; customers are drawn evenly, terminals by Zipf's law.
+    skew
+        Exponent of Zipf's law: 0 even, 1 the first of 10,000 terminals has a tenth of all payments.
+    late
+        Share of payments that stand in a later file than their time says.
+    duplicates
+        Share of payments that come a second time.
+    """
+
+    rows: int = 1_000_000
+    days: int = 180
+    customers: int = 0
+    terminals: int = 0
+    skew: float = 0.0
+    late: float = 0.01
+    duplicates: float = 0.01
+    seed: int = 1
+
+    def pieces(self) -> Iterator[pa.Table]:
+        """Tables of `PIECE` payments in the order of time, without late ones and doubles.
+
+        Times are distinct, so that engines which count all rows of one instant agree with those
+        that count up to the row itself.
+        """
+        customers = self.customers or max(1, self.rows // 300)
+        terminals = self.terminals or max(1, self.rows // 150)
+        weights = 1 / np.arange(1, terminals + 1) ** self.skew
+        share = np.cumsum(weights / weights.sum())
+        step = self.days * 86_400_000_000 // self.rows
+        for start in range(0, self.rows, PIECE):
+            count = min(PIECE, self.rows - start)
+            random = np.random.default_rng([self.seed, start])
+            tx_id = np.arange(start, start + count)
+            terminal = np.searchsorted(share, random.random(count)).astype(np.int64)
+            yield pa.table(
+                {
+                    "tx_id": tx_id,
+                    "event_time": pa.array(
+                        1_700_000_000_000_000 + tx_id * step + random.integers(0, step, count),
+                        pa.timestamp("us", "UTC"),
+                    ),
+                    "customer_id": random.integers(0, customers, count),
+                    "terminal_id": np.minimum(terminal, terminals - 1),
+                    "cents": random.integers(100, 30_000, count),
+                    "fraud": (random.random(count) < FRAUD).astype(np.int64),
+                }
+            )
+
+    def write(self, folder: Path) -> None:
+        """One Parquet file a piece; late payments and doubles stand in the file after their own."""
+        folder.mkdir(parents=True)
+        waiting: list[pa.Table] = []
+        number = 0
+        for number, piece in enumerate(self.pieces()):
+            random = np.random.default_rng([self.seed, number, 1])
+            draw = random.random(len(piece))
+            late = draw < self.late
+            twice = draw > 1 - self.duplicates
+            table = pa.concat_tables([*waiting, piece.filter(pa.array(~late))])
+            shuffled = table.take(pa.array(random.permutation(len(table))))
+            pq.write_table(shuffled, folder / f"{number:05d}.parquet")
+            waiting = [piece.filter(pa.array(late)), piece.filter(pa.array(twice))]
+        pq.write_table(pa.concat_tables(waiting), folder / f"{number + 1:05d}.parquet")
