@@ -1,4 +1,4 @@
-"""One page on the terminal: what is in a lake, how its models did, and what was flagged."""
+"""Pages on the terminal: a lake with its models and flags, and the features under review."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from fraudlake.tables import FLAGGED, TABLES, Lake
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid
+
+    from fraudlake.features.review import Worth
 
 _MEASURES = {
     "auc": "AUC ROC",
@@ -70,6 +72,25 @@ def show(
         f"\nLake:   {lake.root}\nMLflow: mlflow ui --backend-store-uri {tracking_uri(lake.root)}"
     )
     console.rule()
+
+
+def show_review(worths: Sequence[Worth]) -> None:
+    """Print one line for each feature to standard output."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    grid = Grid("feature", title="Features, strongest alone first", title_justify="left")
+    for name in ("AUC alone", "coverage", "drift (PSI)"):
+        grid.add_column(name, justify="right")
+    grid.add_column("most like")
+    grid.add_column("drop, because")
+    for worth in worths:
+        like = f"{worth.alike} ({worth.correlation:.2f})" if worth.alike else ""
+        drift = f"{worth.drift:.3f} {worth.month}"
+        grid.add_row(
+            worth.name, f"{worth.auc:.3f}", f"{worth.coverage:.1%}", drift, like, worth.drop
+        )
+    Console(width=150, highlight=False).print(grid)
 
 
 def _flags(lake: Lake, most: int = 10) -> Grid:

@@ -1,0 +1,88 @@
+"""Review the features: coverage, drift over months, strength alone, likeness; what to drop and why.
+
+Reads: features, labels.
+Writes: metrics; features.csv and features.png in the folder of `output=`. A second run on equal
+tables writes the same.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from fraudlake import job, names, options
+
+
+class Arguments(job.Arguments):
+    lake: options.Lake = Field(
+        "build/lake", description="folder, URI or catalog.schema of the tables"
+    )
+    features: names.FeatureSetName = Field(
+        "handbook", description="feature set: name in conf/features, or YAML"
+    )
+    from_: options.Instant | None = Field(
+        None, alias="from", description="first day or instant to look at, UTC, included"
+    )
+    to: options.Instant | None = Field(None, description="end of the range, UTC, excluded")
+    output: options.OutputPath = Field("build/review", description="folder of table and picture")
+
+
+def run(spark: Any, args: Arguments) -> job.Result:
+    """Count once, judge, draw, report."""
+    from pyspark.sql import functions as F
+
+    from fraudlake import page, runs
+    from fraudlake.errors import DataError
+    from fraudlake.features import review
+    from fraudlake.features.definition import load_feature_set
+    from fraudlake.tables import FEATURES, LABELS, Lake, time_range
+
+    lake = Lake(spark, args.lake)
+    versions = {table.name: lake.version(table) for table in (FEATURES, LABELS)}
+    newest = F.max_by("is_fraud", F.struct("known_at", "source")).alias("is_fraud")
+    labels = lake.read(LABELS).groupBy("tx_id").agg(newest)
+    rows = lake.read(FEATURES).where(time_range(args.from_, args.to)).join(labels, "tx_id")
+    features = [feature.name for feature in load_feature_set(args.features).features]
+    missing = sorted(set(features) - set(rows.columns))
+    if missing:
+        raise DataError(
+            f"features: got a table without {', '.join(missing)}, expected the columns of the "
+            f"feature set {args.features}; run the job features first, or name the table's own set"
+        )
+    counts = review.count(rows, features)
+    try:
+        worths = review.judge(counts)
+    except ValueError as error:
+        raise DataError(f"labels from={args.from_} to={args.to}: {error}") from None
+
+    output = Path(args.output)
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / "features.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(asdict(worths[0])))
+        writer.writeheader()
+        writer.writerows(asdict(worth) for worth in worths)
+    review.picture(counts, worths).savefig(output / "features.png", dpi=100)
+    figures = {
+        f"{worth.name}.{measure}": getattr(worth, measure)
+        for worth in worths
+        for measure in ("coverage", "auc", "drift")
+    }
+    inputs = {"features": args.features, "from": args.from_, "to": args.to}
+    run_id = runs.run_id("review", **inputs, **{f"{n}_version": v for n, v in versions.items()})
+    runs.record(lake, "review", run_id, versions["features"], figures)
+    page.show_review(worths)
+    return {
+        "rows": int(counts.rows[:, 0].sum()),
+        "frauds": int(counts.frauds[:, 0].sum()),
+        "features": len(worths),
+        "drop": {worth.name: worth.drop for worth in worths if worth.drop},
+        "output": args.output,
+    }
+
+
+if __name__ == "__main__":
+    job.main(Arguments, run)

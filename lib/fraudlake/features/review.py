@@ -1,0 +1,258 @@
+"""What each feature is worth: coverage, drift, strength alone, likeness to others; what to drop.
+
+Every feature is cut into bins that hold about equally many rows, missing values in a bin of their
+own; one pass over the rows counts them by month and bin, and sums products of bin numbers. All that
+is said of a feature is said from these counts, so neither its scale nor outliers matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.figure import Figure
+    from pyspark.sql import DataFrame
+
+_BINS = 50
+_GROUPS = 10
+_QUANTILE_ERROR = 0.001
+_SMALLEST_SHARE = 1e-4
+# Above this the population of a feature is usually said to have shifted (Siddiqi 2006).
+DRIFTED = 0.25
+ALIKE = 0.95
+WEAK = 0.01
+
+
+@dataclass(frozen=True)
+class Worth:
+    """One feature under review.
+
+    Attributes
+    ----------
+    coverage
+        Share of rows with a value.
+    auc
+        Area under the ROC curve of the feature alone, to the bin; .5 says nothing, below .5 low
+        values are the suspicious ones.
+    drift
+        Largest population stability index of a month against the first one.
+    month
+        That month, `2018-07`; empty where there is one month only.
+    alike, correlation
+        The feature it follows most closely among those that are stronger alone, and the rank
+        correlation (Spearman's, to the bin) with it; empty and 0 for the strongest.
+    drop
+        Why it can be dropped; empty: keep it.
+    """
+
+    name: str
+    coverage: float
+    auc: float
+    drift: float
+    month: str
+    alike: str
+    correlation: float
+    drop: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one pass over the rows gives: months m, features f, bins b (bin 0: no value).
+
+    Attributes
+    ----------
+    months
+        `2018-07`, …, rising.
+    rows, frauds
+        int64 [m, f, b].
+    products
+        Sums of products of bin numbers, int64 [f, f].
+    """
+
+    features: tuple[str, ...]
+    months: tuple[str, ...]
+    rows: NDArray[np.int64]
+    frauds: NDArray[np.int64]
+    products: NDArray[np.int64]
+
+
+def count(rows: DataFrame, features: Sequence[str]) -> Counts:
+    """Cut the features into bins and count rows and frauds.
+
+    Parameters
+    ----------
+    rows
+        `event_time`, `is_fraud` (boolean) and the feature columns; one row a transaction. Read
+        twice, once for the quantiles.
+    """
+    from pyspark.sql import functions as F
+
+    values = rows.select(
+        F.date_format("event_time", "yyyy-MM").alias("month"),
+        F.col("is_fraud").cast("int").alias("fraud"),
+        *(F.col(name).cast("double").alias(name) for name in features),
+    )
+    shares = list(np.linspace(0, 1, _BINS + 1)[1:-1])
+    quantiles = values.approxQuantile(list(features), shares, _QUANTILE_ERROR)
+    edges = [np.unique(np.array(found, float)) for found in quantiles]
+    schema = "month string, feature int, bin int, rows bigint, frauds bigint"
+    found = values.mapInArrow(lambda batches: _partial(batches, edges), schema)
+    sums = found.groupBy("month", "feature", "bin").agg(F.sum("rows"), F.sum("frauds")).collect()
+    months = tuple(sorted({row.month for row in sums if row.month}))
+    shape = (len(months), len(features), _BINS + 1)
+    counted, frauds = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    products = np.zeros((len(features), len(features)), np.int64)
+    for month, feature, place, n, positive in sums:
+        if month:
+            at = months.index(month), feature, place
+            counted[at], frauds[at] = n, positive
+        else:
+            products[feature, place] = n
+    return Counts(tuple(features), months, counted, frauds, products)
+
+
+def _partial(
+    batches: Iterator[pa.RecordBatch], edges: list[NDArray[np.float64]]
+) -> Iterator[pa.RecordBatch]:
+    """Counts of each batch; rows without a month are the products, `bin` the other feature."""
+    import pyarrow as pa
+
+    width = _BINS + 1
+    for batch in batches:
+        months, fraud = batch.column("month").to_pylist(), batch.column("fraud").to_numpy()
+        names, month = np.unique(np.array(months), return_inverse=True)
+        bins = np.stack([_bins(batch.column(i + 2), edges[i]) for i in range(len(edges))])
+        feature = np.arange(len(edges))[:, None]
+        place = ((month * len(edges) + feature) * width + bins).ravel()
+        size = len(names) * len(edges) * width
+        rows = np.bincount(place, minlength=size)
+        frauds = np.bincount(place, np.tile(fraud, len(edges)), minlength=size).astype(np.int64)
+        some = np.flatnonzero(rows)
+        products = bins @ bins.T
+        i, j = (side.ravel() for side in np.indices(products.shape))
+        yield pa.RecordBatch.from_pydict(
+            {
+                "month": [*names[some // (len(edges) * width)], *[None] * len(i)],
+                "feature": np.r_[some // width % len(edges), i].astype(np.int32),
+                "bin": np.r_[some % width, j].astype(np.int32),
+                "rows": np.r_[rows[some], products.ravel()],
+                "frauds": np.r_[frauds[some], np.zeros_like(i)],
+            }
+        )
+
+
+def _bins(column: pa.Array, edges: NDArray[np.float64]) -> NDArray[np.int64]:
+    """1 up to the lowest edge, 2 above it, …; 0 where there is no value."""
+    values = column.to_numpy(zero_copy_only=False)
+    return np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1)
+
+
+def judge(counts: Counts) -> list[Worth]:
+    """The worth of every feature, strongest first.
+
+    Raises
+    ------
+    ValueError
+        The rows have only one class.
+    """
+    rows, frauds = counts.rows.sum(axis=0), counts.frauds.sum(axis=0)
+    positives = int(frauds[0].sum())
+    negatives = int(rows[0].sum()) - positives
+    if not positives or not negatives:
+        raise ValueError(f"got {positives} frauds and {negatives} others, expected some of both")
+    auc = _auc(rows, frauds)
+    drift = _drift(counts.rows)
+    correlation = np.abs(_correlations(rows, counts.products))
+    strength = np.abs(auc - 0.5)
+    order = np.argsort(-strength, kind="stable")
+    found: list[Worth] = []
+    for place, i in enumerate(order):
+        stronger = order[:place]
+        nearest = stronger[np.argmax(correlation[i, stronger])] if place else i
+        like = float(correlation[i, nearest]) if place else 0.0
+        worst = int(np.argmax(drift[:, i]))
+        kept = [j for j, worth in zip(stronger, found, strict=True) if not worth.drop]
+        twin = max(kept, key=lambda j: correlation[i, j], default=None)
+        reasons = []
+        if np.count_nonzero(rows[i]) == 1:
+            reasons.append("has one value")
+        elif strength[i] < WEAK:
+            reasons.append(f"alone it tells nothing (AUC {auc[i]:.3f})")
+        if drift[worst, i] > DRIFTED:
+            reasons.append(f"shifted by {counts.months[worst]} (PSI {drift[worst, i]:.2f})")
+        if twin is not None and correlation[i, twin] > ALIKE:
+            reasons.append(f"follows {counts.features[twin]} ({correlation[i, twin]:.2f})")
+        found.append(
+            Worth(
+                counts.features[i],
+                float(1 - rows[i, 0] / rows[i].sum()),
+                float(auc[i]),
+                float(drift[worst, i]),
+                counts.months[worst] if len(counts.months) > 1 else "",
+                counts.features[nearest] if place else "",
+                like,
+                "; ".join(reasons),
+            )
+        )
+    return found
+
+
+def _auc(rows: NDArray[np.int64], frauds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Chance that a fraud lies in a higher bin than another row, equal bins half; [f, b] → [f]."""
+    others = rows - frauds
+    below = np.cumsum(others, axis=1) - others / 2
+    return (frauds * below).sum(axis=1) / frauds[0].sum() / others[0].sum()
+
+
+def _drift(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Population stability index of each month against the first: [m, f, b] → [m, f].
+
+    Σ (p − q) ln(p / q) over the shares p, q of ten groups (Siddiqi 2006, Credit risk scorecards).
+    """
+    starts = np.r_[0, np.arange(1, _BINS + 1, _BINS // _GROUPS)]
+    grouped = np.add.reduceat(rows, starts, axis=2)
+    share = np.maximum(grouped / np.maximum(grouped.sum(axis=2, keepdims=True), 1), _SMALLEST_SHARE)
+    return ((share - share[:1]) * np.log(share / share[:1])).sum(axis=2)
+
+
+def _correlations(rows: NDArray[np.int64], products: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Pearson's correlation of the bin numbers, 0 where a feature has one bin; → [f, f]."""
+    total = rows[0].sum()
+    mean = (rows @ np.arange(rows.shape[1])) / total
+    covariance = products / total - np.outer(mean, mean)
+    spread = np.sqrt(np.maximum(np.diag(covariance), 0))
+    scale = np.outer(spread, spread)
+    return np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 1e-9)
+
+
+def picture(counts: Counts, worths: Sequence[Worth]) -> Figure:
+    """Strength, drift by month and likeness of all features, strongest on top."""
+    # Not pyplot: it keeps every figure for the life of the process.
+    from matplotlib.figure import Figure
+
+    order = [counts.features.index(worth.name) for worth in worths]
+    names = [f"{worth.name}{' (drop)' if worth.drop else ''}" for worth in worths]
+    height = 1.5 + 0.25 * len(names)
+    figure = Figure(figsize=(16, height), layout="constrained")
+    strength, drift, alike = figure.subplots(1, 3, width_ratios=(3, 3, 4))
+    strength.barh(names, [worth.auc - 0.5 for worth in worths], left=0.5)
+    strength.invert_yaxis()
+    strength.set(title="AUC alone", xlim=(0, 1))
+    strength.axvline(0.5, color="grey")
+    shown = _drift(counts.rows)[:, order].T
+    image = drift.imshow(shown, aspect="auto", vmin=0, vmax=DRIFTED, cmap="Reds")
+    drift.set(title="drift against the first month (PSI)", yticks=[])
+    drift.set_xticks(range(len(counts.months)), counts.months, rotation=90)
+    figure.colorbar(image, ax=drift)
+    related = _correlations(counts.rows.sum(axis=0), counts.products)[np.ix_(order, order)]
+    image = alike.imshow(related, aspect="auto", vmin=-1, vmax=1, cmap="RdBu")
+    alike.set(title="rank correlation", yticks=[])
+    alike.set_xticks(range(len(order)), [worth.name for worth in worths], rotation=90)
+    figure.colorbar(image, ax=alike)
+    return figure
