@@ -81,8 +81,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     threshold = bundle.load(registry.files(version)).threshold(args.alerts)
     state = args.state or lake.folder("stream")
     feature_set, types = load_feature_set(args.features), dataset.column_types()
-    named = [*dataset.entities.values(), *(feature.column for feature in feature_set.features)]
-    history = History(lake, state, {n: types[n] for n in named if n in types}, args.from_)
+    named = [*dataset.entities.values(), *feature_set.columns(dataset.entities)]
+    history = History(lake, state, {name: types[name] for name in named}, args.from_)
     scorer = stream.StreamScorer(
         lake, dataset, feature_set, history, version, threshold, registry.files, args.to
     )

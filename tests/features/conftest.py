@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from fraudlake.features.kernels import Events, windows
 START = datetime(2018, 4, 1, tzinfo=UTC)
 ENTITIES = {"customer": "customer_id", "terminal": "terminal_id"}
 MICRO = timedelta(microseconds=1)
+COMPARED = ("customer_id", "terminal_id", "country")
 
 
 def _micros(instant):
@@ -32,36 +34,51 @@ def _signed_changes(statements):
     return found
 
 
-def kernel_values(transactions, statements, feature_set):
-    """tx_id → window features, by the kernels alone."""
+def as_events(rows, keys, changes):
+    """Events of rows that lie sorted by (keys, event_time, tx_id)."""
+    groups = sorted({tuple(r[key] for key in keys) for r in rows})
+    cents = [None if r["amount"] is None else int(r["amount"] * 100) for r in rows]
+    flat = [(i, *c) for i, r in enumerate(rows) for c in changes.get(r["tx_id"], [])]
+    event, known, value = np.array(flat, np.int64).reshape(-1, 3).T
+    texts = sorted({r[c] for r in rows for c in COMPARED if r.get(c) is not None}, key=str)
+    return Events(
+        np.array([groups.index(tuple(r[key] for key in keys)) for r in rows], np.int64),
+        np.array([_micros(r["event_time"]) for r in rows], np.int64),
+        {"amount": np.array([c or 0 for c in cents], np.int64)},
+        {"amount": 100},
+        {"amount": np.array([c is None for c in cents], bool)} if None in cents else {},
+        event,
+        known,
+        value,
+        {
+            c: np.array([-1 if r.get(c) is None else texts.index(r[c]) for r in rows], np.int64)
+            for c in COMPARED
+        },
+        {c: np.array([r.get(c) for r in rows], np.float64) for c in ("latitude", "longitude")},
+    )
+
+
+def kernel_values(transactions, statements, feature_set, targets=None):
+    """tx_id → window features, by the kernels alone; of all transactions, or of those named."""
     changes = _signed_changes(statements)
-    result = {row["tx_id"]: {} for row in transactions}
-    for entity, features in feature_set.by_entity().items():
-        key = ENTITIES[entity]
+    targets = {row["tx_id"] for row in transactions} if targets is None else targets
+    result = {row["tx_id"]: {} for row in transactions if row["tx_id"] in targets}
+    for features in feature_set.by_entity().values():
+        keys = features[0].keys(ENTITIES)
         rows = sorted(
-            (r for r in transactions if r[key] is not None),
-            key=lambda r: (r[key], r["event_time"], r["tx_id"]),
+            (r for r in transactions if all(r[key] is not None for key in keys)),
+            key=lambda r: (*(r[key] for key in keys), r["event_time"], r["tx_id"]),
         )
-        keys = sorted({r[key] for r in rows})
-        cents = [None if r["amount"] is None else int(r["amount"] * 100) for r in rows]
-        flat = [(i, *c) for i, r in enumerate(rows) for c in changes.get(r["tx_id"], [])]
-        event, known, value = np.array(flat, np.int64).reshape(-1, 3).T
-        events = Events(
-            np.array([keys.index(r[key]) for r in rows], np.int64),
-            np.array([_micros(r["event_time"]) for r in rows], np.int64),
-            {"amount": np.array([c or 0 for c in cents], np.int64)},
-            {"amount": 100},
-            {"amount": np.array([c is None for c in cents], bool)} if None in cents else {},
-            event,
-            known,
-            value,
-        )
-        found = windows(events, np.arange(len(rows)), features)
-        for position, row in enumerate(rows):
-            result[row["tx_id"]] |= {name: v[position].item() for name, v in found.items()}
-        for row in transactions:
-            if row[key] is None:
-                result[row["tx_id"]] |= {f.name: f.empty for f in features}
+        asked = [i for i, row in enumerate(rows) if row["tx_id"] in targets]
+        events = as_events(rows, keys, changes)
+        found = windows(events, np.array(asked, np.int64), features)
+        for values in result.values():
+            values |= {f.name: f.empty for f in features}
+        for place, position in enumerate(asked):
+            values = {name: v[place].item() for name, v in found.items()}
+            result[rows[position]["tx_id"]] |= {
+                name: None if math.isnan(v) else v for name, v in values.items()
+            }
     return result
 
 

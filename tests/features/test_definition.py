@@ -77,6 +77,7 @@ def test_handbook_has_the_books_features_in_the_books_order():
     feature_set = load_feature_set("handbook")
     assert [feature.name for feature in feature_set.features] == BOOK
     assert feature_set.lookback == timedelta(days=37)
+    assert feature_set.hash == "c589b8f8ebad2064"  # models were trained on it
     assert feature_set.check_against(load_dataset("handbook")) == []
     types = feature_columns(feature_set)
     assert list(types) == BOOK
@@ -143,7 +144,7 @@ features:
 """
     found = "\n".join(problems(tmp_path, text))
     assert "features.0.calendar.calendar: got 'noon', expected 'weekend' or 'night'" in found
-    assert "got 'median', expected count, or one operation and its column" in found
+    assert "got 'median', expected count, age, since, time_of_day, or one operation and" in found
     assert "got 'fortnight', expected a length of time such as 30s, 15m, 12h or 7d" in found
     assert "features.2.window.operation: unknown key" in found
     assert "features.2.window.operations: missing" in found
@@ -218,7 +219,7 @@ def over(entity, *operations, **more):
     [
         (
             over("device", "count"),
-            "got entity 'device', expected one of customer, place (data set shop)",
+            "got entity 'device', expected one of customer, place or another column (data",
         ),
         (
             over("place", "count"),
@@ -243,7 +244,7 @@ def over(entity, *operations, **more):
             over("customer", {"sum": "place"}),
             (
                 "customer_sum_place_1d: got the double column place, expected one of "
-                "decimal(18,2), bigint, int; a sum of doubles would depend on their order"
+                "decimal(18,2), bigint, int; doubles are neither added nor told apart exactly"
             ),
         ),
         ({"column": "comment"}, "comment: got the string column comment, expected one of"),

@@ -110,7 +110,7 @@ def test_sample_of_entities_against_the_oracle(request, key):
     drawn = np.random.default_rng(1).choice(rows[key].unique(), 5, replace=False)
     entity = key.removesuffix("_id")
     declared = load_feature_set("handbook").declared
-    blocks = [block for block in declared if getattr(block, "entity", "") == entity]
+    blocks = [block for block in declared if getattr(block, "entity", ()) == (entity,)]
     only = FeatureSet.model_validate({"features": blocks})
     compared = 0
     for number in {*defrauded, *drawn}:

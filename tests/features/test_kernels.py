@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fraudlake.features.definition import Feature, FeatureSet
+from fraudlake.features.definition import FeatureSet
+from fraudlake.features.feature import Feature
 from fraudlake.features.kernels import Events, Timeline, windows
 from fraudlake.features.oracle import oracle
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fraudlake.features.definition import Feature, FeatureSet
+from fraudlake.features.definition import FeatureSet
+from fraudlake.features.feature import Feature
 from fraudlake.features.hot import Cut, reach_of, shuffle_partitions
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 # Columns between the steps.
-_TARGET, _CHANGES, _AS_IS, _SUM, _SLICE = "_target", "_changes", "_as_is_", "_sum_", "_slice"
+_TARGET, _CHANGES, _AS_IS, _KEY, _SLICE = "_target", "_changes", "_as_is_", "_key", "_slice"
+# Columns as the kernels take them: minor units, values to tell apart, degrees.
+_SUM, _VALUE, _DEGREES = "_sum_", "_value_", "_degrees_"
 # Rows that go through the kernels at a time, and rows of a batch that comes out.
 _CHUNK_ROWS, _BATCH_ROWS = 200_000, 50_000
 
@@ -47,8 +50,8 @@ def compute(
         Transactions to compute: `tx_id`, `event_time`, the entity columns and the columns that
         features name. They count in each other's windows.
     context
-        Entity → further transactions that count in its windows and are not computed, with the same
-        columns. None of them may be a target; rows out of reach do no harm.
+        Entity, as in `Feature.entity` → further transactions that count in its windows and are not
+        computed, with the same columns. None of them may be a target; rows out of reach do no harm.
     statements
         Labels: `tx_id`, `is_fraud`, `known_at`, `source`; None where no feature is over labels.
     entities
@@ -67,29 +70,37 @@ def compute(
     windows = feature_set.by_entity()
     base = ["tx_id", "event_time", *dict.fromkeys(entities.values())]
     as_is = [f for f in feature_set.features if f.kind == "column"]
-    scale = _scales(targets, windows)
+    needs = {entity: _needs(targets, features, entities) for entity, features in windows.items()}
+    every = {name: column for need in needs.values() for name, column in need.items()}
     rows = targets.select(
         *base,
         *(F.col(f.column).cast("double").alias(_AS_IS + f.name) for f in as_is),
-        *_integers(targets, scale),
+        *(column.alias(name) for name, column in every.items() if name not in base),
     )
     carried = [*base, *(_AS_IS + f.name for f in as_is)]
     waiting = list(windows)
     for entity, features in windows.items():
-        key, summed = entities[entity], {c: scale[c] for c in _summed(features)}
-        others = context(entity).where(F.col(key).isNotNull())
-        others = others.select("tx_id", "event_time", key, *_integers(others, summed))
+        keys, need = features[0].keys(entities), needs[entity]
+        others = context(entity).dropna(subset=keys)
+        others = others.select("tx_id", "event_time", *(c.alias(n) for n, c in need.items()))
         events = rows.withColumn(_TARGET, F.lit(True)).unionByName(
             others.withColumn(_TARGET, F.lit(False)), allowMissingColumns=True
         )
+        key = keys[0]
+        if len(keys) > 1:
+            key = _KEY
+            complete = F.expr(" AND ".join(f"`{name}` IS NOT NULL" for name in keys))
+            events = events.withColumn(_KEY, F.when(complete, F.struct(*keys)))
         if any(f.over_labels for f in features):
             if statements is None:
                 raise TypeError(f"statements: got None, expected labels for rates of {entity}")
             events = events.join(label_changes(statements), "tx_id", "left")
         waiting.remove(entity)
-        later = {column for name in waiting for column in _summed(windows[name])}
-        kept = [*carried, *(_SUM + column for column in scale if column in later)]
-        rows = _over_entity(events, key, features, summed, kept, (cuts or {}).get(entity))
+        later = {name for other in waiting for name in needs[other]}
+        kept = [*carried, *(name for name in every if name in later and name not in base)]
+        inputs = [name for name in need if name not in keys]
+        scale, cut = _scales(targets, features), (cuts or {}).get(entity)
+        rows = _over_entity(events, key, features, inputs, scale, kept, cut)
         carried += [f.name for f in features]
     columns = [_finished(feature).alias(feature.name) for feature in feature_set.features]
     return rows.select(*base, *columns, F.lit(feature_set.hash).alias("definition"))
@@ -123,19 +134,33 @@ def about_frauds(statements: DataFrame) -> DataFrame:
     return statements.join(frauds, "tx_id", "left_semi")
 
 
-def _summed(features: Sequence[Feature]) -> list[str]:
-    """Columns that the features sum."""
-    return list(dict.fromkeys(f.column for f in features if f.operation in ("sum", "mean")))
+def _needs(
+    rows: DataFrame, features: Sequence[Feature], entities: Mapping[str, str]
+) -> dict[str, Column]:
+    """Columns that one entity's windows take from the transactions: its keys, then their inputs."""
+    from pyspark.sql import functions as F
+
+    needs = {name: F.col(name) for name in features[0].keys(entities)}
+    scale = _scales(rows, features)
+    for feature in features:
+        for name in feature.columns:
+            if feature.operation == "distinct":
+                needs[_VALUE + name] = F.col(name)
+            elif feature.operation == "speed":
+                needs[_DEGREES + name] = F.col(name)
+            else:
+                needs[_SUM + name] = (F.col(name) * scale[name]).cast("bigint")
+    return needs
 
 
-def _scales(rows: DataFrame, windows: Mapping[str, Sequence[Feature]]) -> dict[str, int]:
-    """Summed column → how many minor units make one: 100 for decimal(18,2), 1 for whole numbers."""
-    names = [column for features in windows.values() for column in _summed(features)]
-    return {name: 10 ** getattr(rows.schema[name].dataType, "scale", 0) for name in names}
-
-
-def _integers(rows: DataFrame, scale: Mapping[str, int]) -> list[Column]:
-    return [(rows[c] * s).cast("bigint").alias(_SUM + c) for c, s in scale.items()]
+def _scales(rows: DataFrame, features: Sequence[Feature]) -> dict[str, int]:
+    """Column taken as a number → how many minor units make one: 100 for decimal(18,2)."""
+    return {
+        name: 10 ** getattr(rows.schema[name].dataType, "scale", 0)
+        for feature in features
+        if feature.operation not in ("distinct", "speed")
+        for name in feature.columns
+    }
 
 
 def _finished(feature: Feature) -> Column:
@@ -143,6 +168,11 @@ def _finished(feature: Feature) -> Column:
 
     if feature.kind == "column":
         return F.col(_AS_IS + feature.name)
+    if feature.kind == "ratio":
+        divisor = F.nullif(F.col(feature.other).cast("double"), F.lit(0.0))
+        return F.coalesce(F.col(feature.column).cast("double") / divisor, F.lit(feature.empty))
+    if feature.kind == "window" and feature.empty is None:
+        return F.nanvl(F.col(feature.name), F.lit(None))
     if feature.name == "weekend":
         return (F.weekday("event_time") >= 5).cast("int")
     if feature.name == "night":
@@ -154,6 +184,7 @@ def _over_entity(
     events: DataFrame,
     key: str,
     features: Sequence[Feature],
+    inputs: list[str],
     scale: Mapping[str, int],
     kept: list[str],
     cut: Cut | None,
@@ -164,9 +195,8 @@ def _over_entity(
 
     # Rows without a key have no windows; by their own number they do not pile up in one partition.
     place = F.when(F.col(key).isNull(), F.xxhash64("tx_id")).otherwise(F.xxhash64(key))
-    sums = [_SUM + column for column in scale]
     labels = [_CHANGES] if _CHANGES in events.columns else []
-    carried = list(dict.fromkeys([*kept, key, *sums, *labels, _TARGET]))
+    carried = list(dict.fromkeys([*kept, key, *inputs, *labels, _TARGET]))
     groups = [key]
     placed = events.select(*carried)
     if cut is None:
@@ -182,9 +212,9 @@ def _over_entity(
     ordered = placed.sortWithinPartitions(*groups, "event_time", "tx_id")
     schema = StructType([events.schema[name] for name in kept])
     for feature in features:
-        kind = LongType() if feature.operation == "count" else DoubleType()
+        kind = LongType() if feature.sql_type == "bigint" else DoubleType()
         schema = schema.add(feature.name, kind)
-    kernel = _Kernel(tuple(groups), (*sums, *labels), tuple(features), dict(scale), tuple(kept))
+    kernel = _Kernel(tuple(groups), (*inputs, *labels), tuple(features), dict(scale), tuple(kept))
     return ordered.mapInArrow(kernel, schema)
 
 
@@ -264,16 +294,14 @@ class _Kernel:
         import pyarrow.compute as pc
 
         new = np.zeros(len(events), bool)
-        for name in self.groups:
-            column = events[name]
+        for group in events.select(self.groups).flatten().columns:
             if len(events) > 1:
-                new[1:] |= pc.fill_null(pc.not_equal(column[1:], column[:-1]), True).to_numpy()
+                new[1:] |= pc.fill_null(pc.not_equal(group[1:], group[:-1]), True).to_numpy()
         return np.cumsum(new)
 
     def _windows(self, table: pa.Table, targets: NDArray[np.int64]) -> dict:
         """Feature → values of the targets (positions in the table, rising), in their order."""
         import numpy as np
-        import pyarrow.compute as pc
 
         from fraudlake.features.kernels import Events, windows
 
@@ -282,13 +310,8 @@ class _Kernel:
         events = Events(
             self._entity(table),
             table["event_time"].cast("int64").to_numpy(),
-            {c: pc.fill_null(table[_SUM + c], 0).to_numpy() for c in self.scale},
-            self.scale,
-            {
-                c: table[_SUM + c].is_null().to_numpy()
-                for c in self.scale
-                if table[_SUM + c].null_count
-            },
+            scale=self.scale,
+            **_inputs(table),
             **_changes(table),
         )
         found = windows(events, targets[targets >= keyless] - keyless, self.features)
@@ -299,6 +322,30 @@ class _Kernel:
             )
             for f in self.features
         }
+
+
+def _inputs(table: pa.Table) -> dict:
+    """The columns that operations use, as `Events` takes them."""
+    import pyarrow.compute as pc
+
+    inputs: dict[str, dict[str, NDArray]] = {
+        "values": {},
+        "missing": {},
+        "codes": {},
+        "degrees": {},
+    }
+    for name in table.column_names:
+        column = table[name]
+        if name.startswith(_SUM):
+            inputs["values"][name.removeprefix(_SUM)] = pc.fill_null(column, 0).to_numpy()
+            if column.null_count:
+                inputs["missing"][name.removeprefix(_SUM)] = column.is_null().to_numpy()
+        elif name.startswith(_VALUE):
+            codes = column.combine_chunks().dictionary_encode().indices
+            inputs["codes"][name.removeprefix(_VALUE)] = pc.fill_null(codes, -1).to_numpy()
+        elif name.startswith(_DEGREES):
+            inputs["degrees"][name.removeprefix(_DEGREES)] = column.to_numpy()
+    return inputs
 
 
 def _changes(table: pa.Table) -> dict:

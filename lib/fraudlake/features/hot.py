@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fraudlake.features.definition import Feature, FeatureSet
+from fraudlake.features.definition import FeatureSet
+from fraudlake.features.feature import Feature
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -77,15 +78,20 @@ def find_cuts(
     Returns
     -------
     dict
-        Entity → cut; entities without a hot key, or with windows too long for a cut, are left out.
+        Entity → cut; entities without a hot key, or with windows too long for a cut, are left out,
+        and so are combinations of entities: their keys are smaller than their parts'.
     """
     from pyspark.sql import functions as F
 
-    windows = feature_set.by_entity()
+    windows = {
+        entity: features
+        for entity, features in feature_set.by_entity().items()
+        if len(features[0].entities) == 1
+    }
     partitions = shuffle_partitions(rows)
     top = [
-        F.expr(f"approx_top_k(`{entities[entity]}`, {partitions + 1}, {_COUNTED})")
-        for entity in windows
+        F.expr(f"approx_top_k(`{features[0].keys(entities)[0]}`, {partitions + 1}, {_COUNTED})")
+        for features in windows.values()
     ]
     times = [F.unix_micros(f("event_time")) for f in (F.min, F.max)]
     total, first, last, *found = rows.agg(F.count("*"), *times, *top).collect()[0]

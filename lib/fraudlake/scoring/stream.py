@@ -197,14 +197,15 @@ class StreamScorer:
         from pyspark.sql import functions as F
 
         from fraudlake.features.compute import compute
+        from fraudlake.features.feature import key_columns
 
         start = first - self.feature_set.lookback // _MICROSECOND
 
         def context(entity: str) -> DataFrame:
-            column = self.dataset.entities[entity]
-            keys = F.broadcast(fresh.select(column).distinct())
+            columns = key_columns(entity, self.dataset.entities)
+            keys = F.broadcast(fresh.select(*columns).distinct())
             earlier = self.history.before(batch_id, decision, between("event_time", start, last))
-            return earlier.join(keys, column, "left_semi")
+            return earlier.join(keys, columns, "left_semi")
 
         statements = self.history.statements(decision, between("known_at", start, last))
         return compute(fresh, context, statements, self.feature_set, self.dataset.entities)
