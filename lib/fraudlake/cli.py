@@ -1,4 +1,4 @@
-"""The console command: `fraudlake JOB key=value …`, `fraudlake list`, `fraudlake validate`."""
+"""The console command: `fraudlake JOB key=value …`, `list`, `explain`, `validate`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import runpy
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from fraudlake import __version__, job, resources
 from fraudlake.errors import ConfigError
@@ -16,6 +17,8 @@ Usage:
   fraudlake JOB [--config FILE]... [key=value]...   run a job
   fraudlake JOB --help                              what it reads, writes and takes
   fraudlake list                                    data sets, feature sets and contenders
+  fraudlake list features/NAME                      the features of a set: name, type, meaning
+  fraudlake explain FEATURE features=NAME           what one of them means and costs
   fraudlake validate                                check every file in conf/
   fraudlake validate JOB [key=value]...             check a job's arguments and print them resolved
 
@@ -34,6 +37,37 @@ def _usage() -> str:
 def _list() -> None:
     for kind in ("datasets", "features", "models"):
         print(f"{kind}: {', '.join(resources.names(kind))}")
+
+
+def _list_features(word: str) -> None:
+    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.explain import meaning
+
+    kind, _, name = word.partition("/")
+    if kind != "features" or not name:
+        raise ConfigError([f"list: got {word!r}, expected nothing or features/NAME"])
+    for feature in load_feature_set(name).features:
+        print(f"{feature.name}  {feature.sql_type}  {meaning(feature)}")
+
+
+def _explain(words: Sequence[str]) -> None:
+    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.explain import cost, meaning
+
+    if len(words) != 2 or not words[1].startswith("features="):
+        raise ConfigError([f"explain: got {' '.join(words)!r}, expected FEATURE features=NAME"])
+    feature_set = load_feature_set(words[1].removeprefix("features="))
+    found = {feature.name: feature for feature in feature_set.features}
+    if words[0] not in found:
+        close = get_close_matches(words[0], found, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigError([f"explain: got {words[0]!r}, expected a feature of the set{hint}"])
+    feature = found[words[0]]
+    used = ", ".join(dict.fromkeys((*feature.entities, *feature.columns)))
+    print(f"{feature.name}: {meaning(feature)}")
+    print(f"type:  {feature.sql_type}")
+    print(f"needs: {used or 'event_time'}")
+    print(f"costs: {cost(feature, feature_set)}")
 
 
 def _loaders() -> dict:
@@ -66,8 +100,12 @@ def main(words: Sequence[str] | None = None) -> None:
             print(_usage())
         elif words[0] == "--version":
             print(__version__)
-        elif words[0] == "list":
+        elif words[0] == "list" and len(words) == 1:
             _list()
+        elif words[0] == "list":
+            _list_features(" ".join(words[1:]))
+        elif words[0] == "explain":
+            _explain(words[1:])
         elif words[0] == "validate" and len(words) == 1:
             _validate_conf()
         elif words[0] == "validate":

@@ -34,8 +34,8 @@ def cosine_sine(turns: Floats) -> tuple[Floats, Floats]:
 
     Examples
     --------
-    >>> [v.round(12).tolist() for v in cosine_sine(np.array([0.0, 0.125, 0.5]))]
-    [[1.0, 0.707106781187, -1.0], [0.0, 0.707106781187, 0.0]]
+    >>> [part.round(12).tolist() for part in cosine_sine(np.array([0.125, 2 / 3]))]
+    [[0.707106781187, -0.5], [0.707106781187, -0.866025403784]]
     """
     quarter = np.floor(4 * turns + 0.5)
     angle = (turns - quarter / 4) * (2 * math.pi)
