@@ -6,7 +6,8 @@ One engine after the other on the same two cores, each in a process of its own, 
 files (1 % of the rows late, 1 % doubled) to a table on disk. Before a time is printed the table is
 checked: one row a payment, and the 12 columns of a few hundred payments, the busiest terminal's
 among them, as a plain loop over the payments gives them. `skew` is the exponent of Zipf's law over
-terminals. DuckDB and Polars are not among the project's own packages:
+terminals; with `handbook=FOLDER copies=7` the payments are the Handbook's, seven times over with
+other ids. DuckDB and Polars are not among the project's own packages:
 `python3 -m pip --python .venv/bin/python install duckdb polars`.
 """
 
@@ -30,10 +31,11 @@ from generate import World
 SAMPLED = 20
 
 
-def answers(world: World) -> dict[int, list[float]]:
-    """The 12 columns of some payments, from all payments of their customer and terminal."""
+def answers(world: World) -> tuple[int, dict[int, list[float]]]:
+    """How many payments; of some the 12 columns, from all payments of their customer, terminal."""
     payments = pa.concat_tables(world.pieces())
     time_of = payments["event_time"].cast("int64").to_numpy()
+    ids = payments["tx_id"].to_numpy()
     cents, fraud = payments["cents"].to_numpy(), payments["fraud"].to_numpy()
     customer, terminal = payments["customer_id"].to_numpy(), payments["terminal_id"].to_numpy()
     random = np.random.default_rng(world.seed)
@@ -53,16 +55,16 @@ def answers(world: World) -> dict[int, list[float]]:
             end = now - DELAY * DAY
             inside = here[(time_of[here] > end - days * DAY) & (time_of[here] <= end)]
             values += [len(inside), fraud[inside].sum() / len(inside) if len(inside) else 0.0]
-        found[int(row)] = values
-    return found
+        found[int(ids[row])] = values
+    return len(ids), found
 
 
-def check(folder: Path, world: World, expected: dict[int, list[float]]) -> None:
+def check(folder: Path, rows: int, expected: dict[int, list[float]]) -> None:
     """One row a payment, and the right values on the sample."""
     files = [str(path) for path in folder.glob("*.parquet")]
     table = ds.dataset(files)
-    if table.count_rows() != world.rows:
-        raise SystemExit(f"got {table.count_rows()} rows, expected {world.rows}")
+    if table.count_rows() != rows:
+        raise SystemExit(f"got {table.count_rows()} rows, expected {rows}")
     sample = table.to_table(["tx_id", *columns()], filter=ds.field("tx_id").isin(list(expected)))
     for row in sample.to_pylist():
         got = [row[name] for name in columns()]
@@ -123,21 +125,23 @@ def main() -> None:
     words = dict(word.split("=") for word in parser.parse_args().words)
     engines = words.pop("engines", ",".join(ENGINES)).split(",")
     limit = float(words.pop("limit", 1200))
+    floats = ("skew", "late", "duplicates")
     world = World(
-        **{k: float(v) if k in ("skew", "late", "duplicates") else int(v) for k, v in words.items()}
+        handbook=words.pop("handbook", ""),
+        **{name: float(v) if name in floats else int(v) for name, v in words.items()},
     )
     results = {}
     with tempfile.TemporaryDirectory() as work:
         source = Path(work) / "payments"
         world.write(source)
-        expected = answers(world)
+        rows, expected = answers(world)
         for engine in engines:
             print(f"{engine} ...", file=sys.stderr, flush=True)
             target = Path(work) / engine
             results[engine] = measured(engine, source, target, limit)
             if results[engine]:
-                check(target, world, expected)
-    print(f"\n{world}\n")
+                check(target, rows, expected)
+    print(f"\n{world}: {rows} payments\n")
     print("| engine | seconds | to the first | peak memory, GiB |\n|---|---|---|---|")
     first = results[engines[0]]
     for engine, result in results.items():

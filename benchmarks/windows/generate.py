@@ -1,4 +1,7 @@
-"""Payments for the benchmark: skewed, late, doubled; seeded, in pieces of a million rows."""
+"""Payments for the benchmark: drawn with skew, or the Handbook's many times over.
+
+Seeded, in pieces of about a million rows, with late ones and doubles.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 PIECE = 1_000_000
@@ -32,6 +36,9 @@ class World:
         Share of payments that stand in a later file than their time says.
     duplicates
         Share of payments that come a second time.
+    handbook, copies
+        Folder of the Handbook's Parquet files: its payments this many times, each time with other
+        ids, instead of drawn ones.
     """
 
     rows: int = 1_000_000
@@ -42,6 +49,8 @@ class World:
     late: float = 0.01
     duplicates: float = 0.01
     seed: int = 1
+    handbook: str = ""
+    copies: int = 7
 
     def pieces(self) -> Iterator[pa.Table]:
         """Tables of `PIECE` payments in the order of time, without late ones and doubles.
@@ -49,6 +58,9 @@ class World:
         Times are distinct, so that engines which count all rows of one instant agree with those
         that count up to the row itself.
         """
+        if self.handbook:
+            yield from self._copies()
+            return
         customers = self.customers or max(1, self.rows // 300)
         terminals = self.terminals or max(1, self.rows // 150)
         weights = 1 / np.arange(1, terminals + 1) ** self.skew
@@ -70,6 +82,26 @@ class World:
                     "terminal_id": np.minimum(terminal, terminals - 1),
                     "cents": random.integers(100, 30_000, count),
                     "fraud": (random.random(count) < FRAUD).astype(np.int64),
+                }
+            )
+
+    def _copies(self) -> Iterator[pa.Table]:
+        """The Handbook's payments; a few microseconds more make their times distinct."""
+        names = ["TRANSACTION_ID", "TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT"]
+        raw = pq.read_table(self.handbook, columns=[*names, "TX_FRAUD"])
+        tx_id, time, customer, terminal, amount, fraud = (column for column in raw.columns)
+        number = tx_id.cast("int64").to_numpy()
+        micros = time.cast(pa.timestamp("us")).cast("int64").to_numpy() + number % 1_000_000
+        cents = np.rint(amount.cast("float64").to_numpy() * 100).astype(np.int64)
+        for copy in range(self.copies):
+            yield pa.table(
+                {
+                    "tx_id": number + copy * 10_000_000,
+                    "event_time": pa.array(micros, pa.timestamp("us", "UTC")),
+                    "customer_id": pc.add(customer.cast("int64"), copy * 100_000),
+                    "terminal_id": pc.add(terminal.cast("int64"), copy * 100_000),
+                    "cents": cents,
+                    "fraud": fraud.cast("int64"),
                 }
             )
 
