@@ -49,6 +49,7 @@ def test_fields(load):
         ("time, type: timestamp", "time, type: string", "event_time of type timestamp"),
         ("id, type: bigint", "id, type: bigint, required: false", "tx_id required"),
         ("type: string,", "type: string, minimum: 1,", "not on a string"),
+        ("string, required: false", "string, subnet: 24", "subnet on a string that is not"),
         ("card_id", "known_at", "known_at is not one"),
         ("card_id", "_card", "_card is not one"),
         ("card_id", "card.id", "card.id is not one"),

@@ -32,12 +32,21 @@ class Column(BaseModel):
     minimum: float | None = Field(None, description="smallest value allowed, itself included")
     maximum: float | None = Field(None, description="largest value allowed, itself included")
     values: tuple[str, ...] | None = Field(None, description="the only values allowed")
+    subnet: int | None = Field(
+        None,
+        ge=8,
+        le=32,
+        description="keep the network of an IP address, its first so many bits (IPv6: 48); null "
+        "where the text is no address",
+    )
 
     @model_validator(mode="after")
     def _bounds_fit(self) -> Column:
         bounded = self.minimum is not None or self.maximum is not None
         if bounded and self.type in ("boolean", "string", "timestamp"):
             raise ValueError(f"minimum and maximum on numbers only, not on a {self.type}")
+        if self.subnet and (self.type != "string" or self.required or self.values):
+            raise ValueError("subnet on a string that is not required and has no list of values")
         return self
 
 

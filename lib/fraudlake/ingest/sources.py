@@ -125,7 +125,9 @@ def _from_table(rows: DataFrame, dataset: Dataset, path: str) -> DataFrame:
     """Records of a Delta table of raw fields, or of one that has the columns of `transactions`."""
     from pyspark.sql import functions as F
 
-    typed = {column.source: name for name, column in dataset.columns.items()}
+    typed: dict[str, str] = {}
+    for name, column in dataset.columns.items():  # of several from one field the first holds it all
+        typed.setdefault(column.source, name)
     if not set(typed) <= set(rows.columns) and set(typed.values()) <= set(rows.columns):
         rows = rows.select(*dataset.columns)
         return _from_columns(rows, dataset, F.lit(path), typed)
