@@ -33,7 +33,15 @@ def labels(x: np.ndarray) -> np.ndarray:
 
 def packed(kind: str, weights: bytes, calibration: Calibration = LINE) -> dict[str, bytes]:
     return bundle.pack(
-        kind, FEATURES, "abc", timedelta(days=7), weights, calibration, SCORES, 4.0, {"seed": 1}
+        kind,
+        dict.fromkeys(FEATURES),
+        "abc",
+        timedelta(days=7),
+        weights,
+        calibration,
+        SCORES,
+        4.0,
+        {"seed": 1},
     )
 
 

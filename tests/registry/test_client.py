@@ -24,7 +24,15 @@ def packed(seed):
     booster = xgboost.train(parameters, xgboost.DMatrix(x, x[:, 0] > x[:, 1] ** 2), 5)
     line = Calibration(1.1, -0.2)
     return bundle.pack(
-        "xgboost", FEATURES, "d1", timedelta(7), booster.save_raw("ubj"), line, [0.5], 1.0, {}
+        "xgboost",
+        dict.fromkeys(FEATURES),
+        "d1",
+        timedelta(7),
+        booster.save_raw("ubj"),
+        line,
+        [0.5],
+        1.0,
+        {},
     )
 
 

@@ -53,7 +53,7 @@ def model():
     parameters = {"objective": "binary:logistic", "max_depth": 4, "nthread": 1}
     weights = xgboost.train(parameters, xgboost.DMatrix(x, y), 20).save_raw("ubj")
     return bundle.pack(
-        "xgboost", names, feature_set.hash, timedelta(days=7), bytes(weights),
+        "xgboost", dict.fromkeys(names), feature_set.hash, timedelta(days=7), bytes(weights),
         Calibration(slope=1.0, intercept=0.1), [0.9, 0.5, 0.3, 0.2], 1.0, {},
     )  # fmt: skip
 

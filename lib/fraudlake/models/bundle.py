@@ -19,6 +19,7 @@ from fraudlake.models.scorer import Line, Manifest, Scorer, Weights
 
 if TYPE_CHECKING:
     from fraudlake.models.calibration import Calibration
+    from fraudlake.models.encoding import Encoding
 
 MANIFEST = "scorer.json"
 WEIGHTS = {"xgboost": "weights.ubj", "mlp": "weights.safetensors"}
@@ -30,7 +31,7 @@ class BundleError(FraudlakeError):
 
 def pack(
     kind: str,
-    features: Sequence[str],
+    features: Mapping[str, Encoding | None],
     definition: str,
     label_delay: timedelta,
     weights: bytes,
@@ -46,7 +47,8 @@ def pack(
     kind
         `xgboost` (weights: `Booster.save_raw("ubj")`) or `mlp` (weights: `mlp.to_safetensors`).
     features
-        Feature columns, in the order of the training matrix.
+        Feature columns, in the order of the training matrix, with what their categories stand for;
+        None for numbers.
     definition
         Hash of the feature definitions.
     label_delay
@@ -74,6 +76,7 @@ def pack(
         alert_days=alert_days,
         weights=Weights(file=name, sha256=_sha256(bytes(weights))),
         settings=dict(settings),
+        encodings={name: encoding for name, encoding in features.items() if encoding},
     )
     text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True)
     return {MANIFEST: text.encode() + b"\n", name: bytes(weights)}

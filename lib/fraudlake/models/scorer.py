@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from fraudlake.errors import ConfigError
+from fraudlake.models.encoding import Encoding
 from fraudlake.options import Duration
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -51,6 +52,7 @@ class Manifest(BaseModel):
     alert_days: float = Field(gt=0)
     weights: Weights
     settings: dict[str, Any]
+    encodings: dict[str, Encoding] = Field(default_factory=dict)
 
 
 class Scorer(ABC):
@@ -66,6 +68,8 @@ class Scorer(ABC):
         Hash of the feature definitions the model was trained on.
     label_delay : timedelta
         Label delay of the training data.
+    encodings : dict
+        Feature → `Encoding`, for features that are categories.
     digest : str
         SHA-256 of the bundle.
 
@@ -79,6 +83,7 @@ class Scorer(ABC):
         self.features = manifest.features
         self.definition = manifest.definition
         self.label_delay = manifest.label_delay
+        self.encodings = manifest.encodings
         self.digest = digest
 
     @abstractmethod

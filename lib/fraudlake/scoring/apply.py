@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fraudlake.tables import REASONS_TYPE
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from fraudlake.models.encoding import Encoding
     from fraudlake.models.scorer import Scorer
 
 REASONS_PER_FLAG = 5
@@ -69,7 +70,7 @@ def score_rows(
 
         scorer = _scorer(broadcast.value, digest)
         for batch in batches:
-            matrix = to_matrix(batch, features)
+            matrix = to_matrix(batch, features, scorer.encodings)
             scores = scorer.score(matrix)
             columns = [batch.column(name) for name in carry] + [pa.array(scores, pa.float64())]
             names = [*carry, "score"]
@@ -81,15 +82,26 @@ def score_rows(
     return frame.select(*needed).mapInArrow(score, schema)
 
 
-def to_matrix(batch: pa.RecordBatch, features: Sequence[str]) -> np.ndarray:
-    """Feature columns as a float64 matrix [rows, features]; null becomes NaN."""
+def to_matrix(
+    batch: pa.RecordBatch | pa.Table, features: Sequence[str], encodings: Mapping[str, Encoding]
+) -> np.ndarray:
+    """Feature columns as a float64 matrix [rows, features]; null becomes NaN, a category a number.
+
+    Training rows are encoded already: their categories come as numbers and stay as they are.
+    """
     import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
+
+    from fraudlake.models.encoding import encode
 
     matrix = np.empty((batch.num_rows, len(features)))
     for position, name in enumerate(features):
-        values = pc.cast(batch.column(name), "float64")
-        matrix[:, position] = values.to_numpy(zero_copy_only=False)
+        column = batch.column(name)
+        if name in encodings and pa.types.is_string(column.type):
+            matrix[:, position] = encode(column, encodings[name])
+        else:
+            matrix[:, position] = pc.cast(column, "float64").to_numpy(zero_copy_only=False)
     return matrix
 
 

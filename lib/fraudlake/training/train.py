@@ -94,7 +94,7 @@ def _train(
     def pack(weights: bytes, line: Calibration, alert_scores: list[float]) -> dict[str, bytes]:
         return bundle.pack(
             trial.contender.kind,
-            trial.columns,
+            {name: rows.encodings.get(name) for name in trial.columns},
             trial.feature_set.hash,
             trial.split.label_delay,
             weights,
@@ -245,7 +245,8 @@ def _figures(
 
     bins = measures.bins(scored)
     top = scored.orderBy(F.desc("score"), "tx_id").limit(_EXPLAINED_ROWS).select("tx_id")
-    matrix = to_matrix(test.join(F.broadcast(top), "tx_id").toArrow(), scorer.features)
+    rows = test.join(F.broadcast(top), "tx_id").toArrow()
+    matrix = to_matrix(rows, scorer.features, scorer.encodings)
     sizes = np.abs(scorer.contributions(matrix)).mean(axis=0)
     return {
         "precision_recall": plots.precision_recall(ranking["curve"], ranking["average_precision"]),

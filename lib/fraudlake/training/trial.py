@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import ConfigError, DataError
+from fraudlake.models.encoding import MOST, Encoding, learn
 from fraudlake.tables import FEATURES, LABELS, Lake, time_range
 from fraudlake.training.split import Split, count, test_rows, training_rows
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from fraudlake.datasets import Dataset
     from fraudlake.features.definition import FeatureSet
@@ -44,6 +45,10 @@ class Trial:
     def columns(self) -> list[str]:
         return [feature.name for feature in self.feature_set.features]
 
+    @property
+    def categories(self) -> list[str]:
+        return [f.name for f in self.feature_set.features if f.sql_type == "string"]
+
     def made_from(self) -> dict[str, Any]:
         """Everything that decides the outcome, as plain values."""
         return {
@@ -65,8 +70,8 @@ class Rows:
     Attributes
     ----------
     train
-        `tx_id`, `label`, `held_out` (for the calibration) and the features as floats: spread over
-        the contender's workers, sorted by `tx_id`, persisted.
+        `tx_id`, `label`, `held_out` (for the calibration) and the features as floats, categories
+        encoded: spread over the contender's workers, sorted by `tx_id`, persisted.
     test
         Columns of `features` and `label`; persisted.
     aside, aside_days
@@ -74,6 +79,8 @@ class Rows:
         training and test, or the held-out rows where there are none.
     counts
         `rows_train`, `frauds_train`, `unlabelled_train`, and the same of the test.
+    encodings
+        Category feature → its encoding, learned from the training rows that are not held out.
     """
 
     train: DataFrame
@@ -81,6 +88,7 @@ class Rows:
     aside: DataFrame
     aside_days: float
     counts: dict[str, int]
+    encodings: dict[str, Encoding]
 
 
 def gather(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> Rows:
@@ -119,11 +127,14 @@ def gather(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> 
             f"features job, features={trial.feature_set.name}"
         )
     held_out = (F.col("event_time") >= F.lit(split.held_out_from)).alias("held_out")
-    floats = [F.col(name).cast("double").cast("float").alias(name) for name in trial.columns]
+    rows = training_rows(features, labels, split)
+    encodings = _encodings(rows.where(~held_out), trial.categories)
+    floats = [
+        _number(name, encodings.get(name)).cast("float").alias(name) for name in trial.columns
+    ]
     # By hash of the key, then sorted: at each run the same rows in the same order, labels mixed.
     train_rows = persist(
-        training_rows(features, labels, split)
-        .select("tx_id", "label", held_out, *floats)
+        rows.select("tx_id", "label", held_out, *floats)
         .repartition(trial.contender.workers, "tx_id")
         .sortWithinPartitions("tx_id"),
         persisted,
@@ -143,7 +154,35 @@ def gather(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> 
             f"least {trial.alerts * days:g} for {trial.alerts} alerts a day: build the features up "
             "to the test, or lower alerts"
         )
-    return Rows(labelled, tested.where("label IS NOT NULL"), aside, days, counts)
+    tested = tested.where("label IS NOT NULL")
+    return Rows(labelled, tested, aside, days, counts, encodings)
+
+
+def _encodings(rows: DataFrame, names: Sequence[str]) -> dict[str, Encoding]:
+    """What the categories of each feature stand for: one pass a feature, the frequent ones kept."""
+    from pyspark.sql import functions as F
+
+    found = {}
+    known = rows.where("label IS NOT NULL")
+    for name in names:
+        sums = known.groupBy(name).agg(F.count("*").alias("n"), F.sum("label").alias("frauds"))
+        whole = sums.agg(F.sum("n"), F.sum("frauds")).first()
+        if whole is None or not 0 < (whole[1] or 0) < whole[0]:
+            continue  # one class: `gather` refuses the rows
+        frequent = sums.where(F.col(name).isNotNull()).orderBy(F.desc("n"), name).limit(MOST)
+        counts = {category: (n, frauds) for category, n, frauds in frequent.collect()}
+        found[name] = learn(counts, *whole)
+    return found
+
+
+def _number(name: str, encoding: Encoding | None) -> Column:
+    from pyspark.sql import functions as F
+
+    if encoding is None:
+        return F.col(name).cast("double")
+    pairs = [F.lit(word) for item in encoding.values.items() for word in item]
+    found = F.try_element_at(F.create_map(*pairs), F.col(name)) if pairs else F.lit(None)
+    return F.coalesce(found, F.lit(encoding.other))
 
 
 def persist(frame: DataFrame, persisted: ExitStack) -> DataFrame:
