@@ -36,6 +36,7 @@ features:
     windows: [7d]
     delay: 7d
 """
+WINDOW = "features:\n  - {entity: card, windows: [1d], operations: "
 SAME_IN_OTHER_WORDS = """
 # a comment
 features:
@@ -95,10 +96,53 @@ def test_handbook_has_the_books_features_in_the_books_order():
             {"windows": [30], "operations": [{"mean": "fee"}], "delay": "12h"},
             "card_mean_fee_30d_delay12h",
         ),
+        (
+            {
+                "windows": ["1d"],
+                "operations": [{"decay": "fee", "half_life": "360m"}],
+                "entity": ["card", "country"],
+            },
+            "card_country_decay6h_fee_1d",
+        ),
+        (
+            {
+                "windows": ["365d"],
+                "operations": [{"speed": ["latitude", "longitude"]}],
+                "current": False,
+            },
+            "card_speed_365d",
+        ),
+        ({"windows": ["30s"], "operations": [{"distinct": "shop"}]}, "card_distinct_shop_30s"),
     ],
 )
 def test_name_formula(feature_set, block, name):
     assert [f.name for f in feature_set({"entity": "card", **block}).features] == [name]
+
+
+def test_last_values_are_as_many_features(feature_set):
+    block = {"entity": "card", "operations": [{"last": "amount", "k": 2}], "windows": ["1d"]}
+    found = feature_set(block).features
+    assert [f.name for f in found] == ["card_last1_amount_1d", "card_last2_amount_1d"]
+
+
+def test_a_combination_is_not_an_entity_of_the_same_name(feature_set):
+    """Their features have one name, so that a set can hold only one of them; their keys differ."""
+    block = {"operations": ["count"], "windows": ["1d"]}
+    one, two = ({"entity": e, **block} for e in ("card_shop", ["card", "shop"]))
+    with pytest.raises(ValueError, match="got card_shop_count_1d twice"):
+        feature_set(one, two)
+    assert feature_set(one).hash != feature_set(two).hash
+    entities = {"card_shop": "x", "card": "card_id"}
+    assert feature_set(one).columns(entities) == ["x"]
+    assert feature_set(two).columns(entities) == ["card_id", "shop"]
+
+
+def test_ratio_of_two_features(feature_set):
+    counts = {"entity": "card", "operations": ["count"], "windows": ["1d", "30d"]}
+    ratio = {"ratio": ["card_count_1d", "card_count_30d"]}
+    assert feature_set(ratio, counts).features[0].name == "card_count_1d_over_card_count_30d"
+    with pytest.raises(ValueError, match="got ratio of 'card_count_7d', expected a feature of"):
+        feature_set({"ratio": ["card_count_1d", "card_count_7d"]}, counts)
 
 
 def test_hash_is_of_what_is_said_and_not_of_how(tmp_path):
@@ -121,6 +165,25 @@ def test_hash_is_of_what_is_said_and_not_of_how(tmp_path):
 def test_hash_changes_with_any_value_a_feature_can_have(tmp_path, old, new):
     assert old in HANDBOOK
     assert load(tmp_path, HANDBOOK).hash != load(tmp_path, HANDBOOK.replace(old, new)).hash
+
+
+def test_hash_changes_with_ties_half_life_and_columns(feature_set):
+    def hash_of(operation, **more):
+        block = {"entity": "card", "operations": [operation], "windows": ["1d"], "current": False}
+        return feature_set(block | more).hash
+
+    hashes = [
+        hash_of("count"),
+        hash_of("count", ties=False),
+        hash_of({"min": "amount"}, empty=0),
+        hash_of({"min": "amount"}, empty=None),
+        hash_of({"decay": "amount", "half_life": "1h"}),
+        hash_of({"decay": "amount", "half_life": "2h"}),
+        hash_of({"speed": ["a", "b"]}),
+        hash_of({"speed": ["a", "c"]}),
+    ]
+    assert len({*hashes}) == len(hashes)
+    assert hash_of("count", ties=True) == hash_of("count")
 
 
 def test_hash_changes_with_current_and_with_the_kernels(feature_set, monkeypatch):
@@ -176,6 +239,21 @@ features:
         (HANDBOOK.replace("windows: [7d]", "windows: [200000d]"), "expected less than or equal to"),
         (HANDBOOK.replace("windows: [7d]", "windows: []"), "at least 1 item"),
         (HANDBOOK + "    empty: .nan", "finite number"),
+        (HANDBOOK + "    ties: false", "expected no `ties` beside a delay"),
+        (HANDBOOK.replace("terminal", "[terminal, terminal]"), "expected each name once"),
+        (HANDBOOK.replace("terminal", "Terminal"), "should match pattern"),
+        (WINDOW + "[count], ties: false}", "expected current: false beside it"),
+        (WINDOW + "[since]}", "it would be compared with itself"),
+        (WINDOW + "[{zscore: amount}]}", "it would be compared with itself"),
+        (WINDOW + "[{speed: latitude}]}", "speed with two columns, speed: [latitude, longitude]"),
+        (WINDOW + "[{decay: amount}]}", "got decay without half_life, expected half_life with"),
+        (WINDOW + "[{last: amount}]}", "got last without k, expected k with last and nothing else"),
+        (WINDOW + "[{sum: amount, k: 3}]}", "got sum with k, expected k with last"),
+        (WINDOW + "[{last: amount, k: 0}]}", "greater than or equal to 1"),
+        (
+            WINDOW + "[{decay: amount, half_life: 10m}]}",
+            "got a window of 1d with a half-life of 10m, expected at most 32 half-lives",
+        ),
         ("- a list", "expected YAML keys and values"),
     ],
 )
@@ -249,6 +327,22 @@ def over(entity, *operations, **more):
         ),
         ({"column": "comment"}, "comment: got the string column comment, expected one of"),
         (
+            over("customer_id", "count"),
+            "got entity 'customer_id', expected one of customer, place or another column",
+        ),
+        (
+            over(["customer", "event_time"], "count"),
+            "got entity 'event_time' with the timestamp column event_time, expected one of bigint",
+        ),
+        (
+            over("customer", {"distinct": "place"}),
+            "customer_distinct_place_1d: got the double column place, expected one of decimal",
+        ),
+        (
+            over("customer", {"speed": ["place", "amount"]}, current=False),
+            "customer_speed_1d: got the decimal(18,2) column amount, expected one of double",
+        ),
+        (
             {"column": "customer_id"},
             "customer_id: got a column that every feature table has as a key",
         ),
@@ -259,6 +353,11 @@ def test_what_does_not_fit_a_data_set(feature_set, block, sentence):
     found = feature_set(block).check_against(dataset())
     assert len(found) == 1
     assert sentence in found[0]
+
+
+def test_any_column_with_keys_is_an_entity(feature_set):
+    block = over(["customer", "comment"], "count", {"distinct": "comment"})
+    assert feature_set(block, over("comment", "count")).check_against(dataset()) == []
 
 
 def test_rate_needs_a_data_set_with_a_label(feature_set):

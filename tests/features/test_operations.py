@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +122,36 @@ def test_operations_agree_with_the_oracle(rows, statements, features, kernel, en
                 got[feature.name],
                 expected[feature.name],
             )
+
+
+@pytest.mark.parametrize(
+    "boundary", [{"delay": "7d"}, {"current": False}, {"current": False, "ties": False}, {}]
+)
+def test_operations_agree_with_the_oracle_on_a_larger_world(boundary, world, kernel, entities):
+    transactions, labels = world(len(boundary), rows=150, customers=3, terminals=2)
+    random = np.random.default_rng(1)
+    for row in transactions:
+        row["country"] = str(random.choice(["FR", "US", "TH", "ES", "IT"]))
+        row["latitude"] = None if row["tx_id"] % 9 == 0 else float(random.uniform(-90, 90))
+        row["longitude"] = float(random.uniform(-180, 180))
+        row["amount"] = None if row["tx_id"] % 11 == 0 else row["amount"]
+    operations = [o for o in ALL if "delay" in boundary or words(o) != "rate"]
+    operations = [o for o in operations if boundary or words(o) not in COMPARING]
+    operations = [o for o in operations if words(o) != "decay"]
+    operations.append({"decay": "amount", "half_life": "2d"})
+    blocks = [
+        {"entity": e, "operations": operations, "windows": ["4d", "20d"], **boundary}
+        for e in ("customer", ["terminal", "customer"])
+    ]
+    features = FeatureSet.model_validate({"features": blocks})
+    found = kernel(transactions, labels, features)
+    seen = {feature.name: set() for feature in features.features}
+    for expected in oracle(transactions, labels, features, entities):
+        for feature in features.features:
+            got = found[expected["tx_id"]][feature.name]
+            assert same(feature, got, expected[feature.name]), feature
+            seen[feature.name].add(got)
+    assert all(len(values) > 1 for values in seen.values()), seen
 
 
 @thorough

@@ -49,9 +49,7 @@ def distinct(windows: Windows, feature: Feature) -> Ints:
     and a running total.
     """
     code = windows.events.codes[feature.column]
-    upcoming = windows.once(
-        "upcoming", feature.column, lambda: _upcoming(windows.events.entity, code)
-    )
+    upcoming = windows.once("upcoming", feature.column, lambda: _upcoming(code))
     position = np.flatnonzero(code >= 0)
     begin = np.searchsorted(windows.high, position, side="right")
     leaves = np.searchsorted(windows.low, position, side="right")
@@ -63,10 +61,13 @@ def distinct(windows: Windows, feature: Feature) -> Ints:
     return np.cumsum(change)[:-1]
 
 
-def _upcoming(entity: Ints, code: Ints) -> Ints:
-    """Position of the entity's next event with the same value; past the end where there is none."""
-    order = np.lexsort((code, entity))
-    same = (np.diff(code[order]) == 0) & (np.diff(entity[order]) == 0)
+def _upcoming(code: Ints) -> Ints:
+    """Position of the next event with the same value; past the end where there is none.
+
+    It may be another entity's: by then all windows of this one are over.
+    """
+    order = np.argsort(code, kind="stable")
+    same = np.diff(code[order]) == 0
     result = np.full(len(code), len(code))
     result[order[:-1][same]] = order[1:][same]
     return result

@@ -1,0 +1,152 @@
+"""Defects that well-known feature stores have or had, as tests of ours."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from fraudlake.features.compute import compute
+from fraudlake.features.feature import COMPARING
+from fraudlake.features.kernels import Events, windows
+
+START = datetime(2018, 4, 1, tzinfo=UTC)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+OPERATIONS = [
+    *("count", "age", "since", "time_of_day", {"distinct": "terminal_id"}),
+    *({name: "amount"} for name in ("sum", "mean", "std", "min", "max", "ratio", "zscore")),
+    *({"last": "amount", "k": 2}, {"decay": "amount", "half_life": "3h"}),
+    {"speed": ["latitude", "longitude"]},
+]
+
+
+def row(tx_id, at, amount=1, customer=1, terminal=1, place=(0.0, 0.0)):
+    return {
+        "tx_id": tx_id,
+        "event_time": START + at,
+        "amount": Decimal(amount),
+        "customer_id": customer,
+        "terminal_id": terminal,
+        "latitude": place[0],
+        "longitude": place[1],
+    }
+
+
+def all_operations(feature_set, **more):
+    block = {"entity": "customer", "operations": OPERATIONS, "windows": ["10h"], **more}
+    return feature_set({"current": False, **block})
+
+
+def test_1_extremes_and_deviations_are_of_the_window_and_not_of_all_time(kernel, feature_set):
+    """Tiles that were only ever added up gave max 650, min 630 and std 40 here."""
+    rows = [
+        row(i, minutes * MINUTE, amount)
+        for i, (minutes, amount) in enumerate(
+            [(0, 100), (10, 200), (20, 330), (90, 20), (110, 40), (130, 60)]
+        )
+    ]
+    operations = [{name: "amount"} for name in ("max", "min", "std", "sum", "mean")]
+    features = feature_set({"entity": "customer", "operations": operations, "windows": ["1h"]})
+    assert list(kernel(rows, [], features)[5].values()) == [60, 20, 20, 120, 40]
+
+
+def test_2_keys_that_run_together_stay_apart(spark, feature_set, entities):
+    """(1, 11) and (11, 1) at one instant: two rows in, two rows out, each with its own values."""
+    rows = [row(1, HOUR, 10, 1, 11), row(2, HOUR, 20, 11, 1), row(3, 2 * HOUR, 40, 1, 11)]
+    rows.append(row(4, 2 * HOUR, 80, 1, None))
+    features = feature_set(
+        {
+            "entity": ["customer", "terminal"],
+            "operations": ["count", {"sum": "amount"}],
+            "windows": ["1d"],
+            "empty": None,
+        }
+    )
+    frame = spark.createDataFrame(
+        rows,
+        "tx_id bigint, event_time timestamp, amount decimal(18,2), customer_id bigint, "
+        "terminal_id bigint, latitude double, longitude double",
+    )
+    found = compute(frame, lambda _: frame.where("false"), None, features, entities)
+    names = [feature.name for feature in features.features]
+    values = [tuple(r) for r in found.orderBy("tx_id").select(*names).collect()]
+    assert values == [(1, 10), (1, 20), (2, 50), (0, None)]
+
+
+@pytest.mark.parametrize("between", [[], [row(3, 5 * HOUR, 7)]])
+def test_3_the_edge_of_a_window_does_not_depend_on_neighbours(kernel, feature_set, between):
+    """What is exactly one window old is out, for every operation alike."""
+    old, new = row(1, 0 * HOUR, 1000, terminal=9, place=(50.0, 50.0)), row(2, 10 * HOUR, 3)
+    features = all_operations(feature_set)
+    assert kernel([old, *between, new], [], features)[2] == kernel([*between, new], [], features)[2]
+
+
+def test_5_no_feature_changes_what_another_one_uses(feature_set):
+    """A cached partial result that a later merge had changed counted twice."""
+    random = np.random.default_rng(3)
+    n = 200
+    arrays = {
+        "entity": np.sort(random.integers(0, 3, n)),
+        "time": np.zeros(n, np.int64),
+        "amount": random.integers(0, 10**6, n),
+        "terminal_id": random.integers(-1, 4, n),
+        "latitude": random.uniform(-90, 90, n),
+        "longitude": random.uniform(-180, 180, n),
+        "missing": random.random(n) < 0.1,
+    }
+    arrays["time"] += np.concatenate(
+        [np.sort(random.integers(0, 10**11, c)) for c in np.bincount(arrays["entity"])]
+    )
+    for array in arrays.values():
+        array.setflags(write=False)
+    events = Events(
+        arrays["entity"],
+        arrays["time"],
+        {"amount": arrays["amount"]},
+        {"amount": 100},
+        {"amount": arrays["missing"]},
+        codes={"terminal_id": arrays["terminal_id"]},
+        degrees={name: arrays[name] for name in ("latitude", "longitude")},
+    )
+    features = all_operations(feature_set, windows=["1h", "10h"]).features
+    targets = np.arange(n)
+    together = windows(events, targets, features)
+    backwards = windows(events, targets, features[::-1])
+    for feature in features:
+        alone = windows(events, targets, [feature])[feature.name]
+        assert (
+            alone.tobytes() == together[feature.name].tobytes() == backwards[feature.name].tobytes()
+        )
+
+
+@pytest.mark.parametrize("current", [True, False])
+def test_6_what_comes_later_is_not_seen(kernel, feature_set, current):
+    """Not by a microsecond: neither an event, nor a label, nor a later row of the same instant."""
+    past = [row(i, i * HOUR, 10 + i, place=(float(i), 0.0)) for i in range(5)]
+    last = past[-1]
+    micro = timedelta(microseconds=1)
+    later = [
+        row(9, 4 * HOUR, 500, terminal=7, place=(80.0, 80.0)),
+        row(10, 4 * HOUR + micro, 500, terminal=8, place=(80.0, 80.0)),
+    ]
+    known = {"tx_id": 0, "is_fraud": True, "source": "bank"}
+    compared = [o for o in OPERATIONS if o in COMPARING or set(o) & {*COMPARING}]
+    features = feature_set(
+        {
+            "entity": "customer",
+            "operations": [o for o in OPERATIONS if not current or o not in compared],
+            "windows": ["10h"],
+            "current": current,
+        },
+        {
+            "entity": "customer",
+            "operations": [{"rate": "fraud"}],
+            "windows": ["10h"],
+            "delay": "2h",
+        },
+    )
+    before = kernel(past, [known | {"known_at": last["event_time"] + micro}], features)[4]
+    assert before["customer_rate_fraud_10h_delay2h"] == 0
+    assert kernel([*past, *later], [], features)[4] == before
+    in_time = kernel(past, [known | {"known_at": last["event_time"]}], features)[4]
+    assert in_time["customer_rate_fraud_10h_delay2h"] == pytest.approx(1 / 3)
