@@ -1,5 +1,7 @@
 """Review the features: coverage, drift over months, strength alone, likeness; what to drop and why.
 
+Categories are left out; give `from=` a day by which the windows are full, or they drift.
+
 Reads: features, labels.
 Writes: metrics; features.csv and features.png in the folder of `output=`. A second run on equal
 tables writes the same.
@@ -46,7 +48,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     newest = F.max_by("is_fraud", F.struct("known_at", "source")).alias("is_fraud")
     labels = lake.read(LABELS).groupBy("tx_id").agg(newest)
     rows = lake.read(FEATURES).where(time_range(args.from_, args.to)).join(labels, "tx_id")
-    features = [feature.name for feature in load_feature_set(args.features).features]
+    declared = load_feature_set(args.features).features
+    features = [feature.name for feature in declared if feature.sql_type != "string"]
     missing = sorted(set(features) - set(rows.columns))
     if missing:
         raise DataError(

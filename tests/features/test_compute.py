@@ -181,3 +181,16 @@ def test_calendar_is_in_utc(spark, feature_set, entities):
     found = whole((frame, None), features, entities).orderBy("tx_id").collect()
     assert [r["weekend"] for r in found] == [1, 1, 1, 1, 0]
     assert [r["night"] for r in found] == [1, 1, 0, 0, 1]
+
+
+def test_categories_stay_text_and_equal_columns_are_told(spark, feature_set):
+    texts = [("a", "x", "x"), ("b", "x", "y"), (None, None, "y")]
+    rows = spark.createDataFrame(
+        [(i, START, 1, *text) for i, text in enumerate(texts)],
+        "tx_id bigint, event_time timestamp, customer_id bigint, kind string, one string, "
+        "other string",
+    )
+    declared = feature_set({"category": "kind"}, {"same": ["one", "other"]})
+    found = compute(rows, lambda _: rows, None, declared, {"customer": "customer_id"})
+    values = {row.tx_id: (row.kind, row.same_one_other) for row in found.collect()}
+    assert values == {0: ("a", 1), 1: ("b", 0), 2: (None, None)}

@@ -46,6 +46,25 @@ class ColumnBlock(_Block):
         return [Feature(self.column, "column", column=self.column)]
 
 
+class CategoryBlock(_Block):
+    """A column of text, as is; a model turns it into numbers that it learned in training."""
+
+    category: str
+
+    def resolve(self) -> list[Feature]:
+        return [Feature(self.category, "category", column=self.category)]
+
+
+class SameBlock(_Block):
+    """1 where two columns are equal, 0 where they differ, null where one is missing."""
+
+    same: tuple[str, str]
+
+    def resolve(self) -> list[Feature]:
+        one, other = self.same
+        return [Feature(f"same_{one}_{other}", "same", column=one, other=other)]
+
+
 class CalendarBlock(_Block):
     """`weekend`: Saturday or Sunday; `night`: hour 0 to 6. Both in UTC."""
 
@@ -227,13 +246,18 @@ class WindowBlock(_Block):
         )
 
 
+_ALONE = ("column", "category", "same", "calendar", "ratio")
+
+
 def _kind(value: Any) -> str:
     keys = value if isinstance(value, dict) else ()
-    return next((kind for kind in ("column", "calendar", "ratio") if kind in keys), "window")
+    return next((kind for kind in _ALONE if kind in keys), "window")
 
 
 Block = Annotated[
     Annotated[ColumnBlock, Tag("column")]
+    | Annotated[CategoryBlock, Tag("category")]
+    | Annotated[SameBlock, Tag("same")]
     | Annotated[CalendarBlock, Tag("calendar")]
     | Annotated[RatioBlock, Tag("ratio")]
     | Annotated[WindowBlock, Tag("window")],

@@ -69,15 +69,15 @@ def compute(
 
     windows = feature_set.by_entity()
     base = ["tx_id", "event_time", *dict.fromkeys(entities.values())]
-    as_is = [f for f in feature_set.features if f.kind == "column"]
+    alone = [f for f in feature_set.features if f.kind in ("column", "category", "same")]
     needs = {entity: _needs(targets, features, entities) for entity, features in windows.items()}
     every = {name: column for need in needs.values() for name, column in need.items()}
     rows = targets.select(
         *base,
-        *(F.col(f.column).cast("double").alias(_AS_IS + f.name) for f in as_is),
+        *(_alone(f).alias(_AS_IS + f.name) for f in alone),
         *(column.alias(name) for name, column in every.items() if name not in base),
     )
-    carried = [*base, *(_AS_IS + f.name for f in as_is)]
+    carried = [*base, *(_AS_IS + f.name for f in alone)]
     waiting = list(windows)
     for entity, features in windows.items():
         keys, need = features[0].keys(entities), needs[entity]
@@ -163,10 +163,19 @@ def _scales(rows: DataFrame, features: Sequence[Feature]) -> dict[str, int]:
     }
 
 
+def _alone(feature: Feature) -> Column:
+    """A feature of the transaction by itself, from the columns it came with."""
+    from pyspark.sql import functions as F
+
+    if feature.kind == "same":
+        return (F.col(feature.column) == F.col(feature.other)).cast("int")
+    return F.col(feature.column).cast(feature.sql_type)
+
+
 def _finished(feature: Feature) -> Column:
     from pyspark.sql import functions as F
 
-    if feature.kind == "column":
+    if feature.kind in ("column", "category", "same"):
         return F.col(_AS_IS + feature.name)
     if feature.kind == "ratio":
         divisor = F.nullif(F.col(feature.other).cast("double"), F.lit(0.0))

@@ -30,6 +30,8 @@ _KEYS = ("bigint", "int", "string")
 # Types that an operation takes, where that is not a number that can be added exactly.
 _WANTED: dict[str, tuple[str, ...]] = {
     "column": (*_SUMMABLE, "double", "boolean"),
+    "category": ("string",),
+    "same": ("string", "bigint", "int"),
     "distinct": (*_SUMMABLE, "string", "boolean", "timestamp"),
     "speed": ("double",),
 }
@@ -45,8 +47,8 @@ class FeatureSet(BaseModel):
     declared: tuple[Block, ...] = Field(
         alias="features",
         min_length=1,
-        description="list of features: `column`, `calendar`, `ratio`, or `entity`, `operations`, "
-        "`windows`",
+        description="list of features: `column`, `category`, `same`, `calendar`, `ratio`, or "
+        "`entity`, `operations`, `windows`",
     )
 
     @model_validator(mode="after")
@@ -57,9 +59,9 @@ class FeatureSet(BaseModel):
             for name, count in counts.items()
             if count > 1
         ]
-        parts = {feature.name for feature in self.features if feature.kind != "ratio"}
+        parts = {f.name for f in self.features if f.kind not in ("ratio", "category")}
         problems += [
-            f"features: got ratio of {name!r}, expected a feature of this set that is no ratio"
+            f"features: got ratio of {name!r}, expected a number of this set that is no ratio"
             for feature in self.features
             if feature.kind == "ratio"
             for name in (feature.column, feature.other)

@@ -56,6 +56,12 @@ def meaning(feature: Feature) -> str:
     """
     if feature.kind == "column":
         return f"{feature.column} of the transaction"
+    if feature.kind == "category":
+        return f"{feature.column} of the transaction, for models to encode"
+    if feature.kind == "same":
+        return (
+            f"1 where {feature.column} is {feature.other}, 0 where not, null where one is missing"
+        )
     if feature.kind == "calendar":
         return _ALONE[feature.name]
     if feature.kind == "ratio":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-Kind = Literal["column", "calendar", "window", "ratio"]
+Kind = Literal["column", "category", "same", "calendar", "window", "ratio"]
 OperationName = Literal[
     "count",
     "sum",
@@ -42,8 +42,9 @@ class Feature:
     name
         Name of its column.
     kind
-        `column` (as is), `calendar`, `window` (over the events of an entity), or `ratio` (of two
-        other features).
+        `column` (as is), `category` (text as is, for models to encode), `same` (whether two columns
+        are equal), `calendar`, `window` (over the events of an entity), or `ratio` (of two other
+        features).
     column
         The column taken as is or used by the operation; `fraud` for a rate; latitude for a speed;
         the numerator of a ratio; empty where there is none.
@@ -57,7 +58,7 @@ class Feature:
     nth
         Of a last value: 1 for the latest, 2 for the one before, and so on.
     other
-        Longitude for a speed; the denominator of a ratio.
+        Longitude for a speed; the denominator of a ratio; the second of two equal columns.
     """
 
     name: str
@@ -79,7 +80,8 @@ class Feature:
     def sql_type(self) -> str:
         if self.operation in ("count", "distinct"):
             return "bigint"
-        return "int" if self.kind == "calendar" else "double"
+        own = {"category": "string", "same": "int", "calendar": "int"}
+        return own.get(self.kind, "double")
 
     @property
     def over_labels(self) -> bool:
@@ -93,7 +95,8 @@ class Feature:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of a transaction whose values it uses (its entities' columns aside)."""
-        if self.kind == "column" or (self.kind == "window" and not self.over_labels):
+        alone = self.kind in ("column", "category", "same")
+        if alone or (self.kind == "window" and not self.over_labels):
             return tuple(column for column in (self.column, self.other) if column)
         return ()
 

@@ -42,7 +42,7 @@ def oracle(
     """
     result = []
     for row in transactions:
-        values = {}
+        values: dict[str, Any] = {}
         for f in feature_set.features:
             if f.kind == "window":
                 inside = [o for o in transactions if _counts(f, row, o, f.keys(entities))]
@@ -60,14 +60,17 @@ def oracle(
     return result
 
 
-def _alone(feature: Feature, row: Row) -> float | int | None:
+def _alone(feature: Feature, row: Row) -> float | int | str | None:
     """Of the transaction by itself."""
     if feature.name == "weekend":
         return int(row["event_time"].isoweekday() in (6, 7))
     if feature.name == "night":
         return int(row["event_time"].hour in range(7))
     value = row[feature.column]
-    return None if value is None else float(value)
+    if feature.kind == "same":
+        missing = value is None or row[feature.other] is None
+        return None if missing else int(value == row[feature.other])
+    return value if value is None or feature.kind == "category" else float(value)
 
 
 def _over(  # noqa: PLR0911  # one operation after the other
