@@ -141,7 +141,7 @@ def test_ratio_of_two_features(feature_set):
     counts = {"entity": "card", "operations": ["count"], "windows": ["1d", "30d"]}
     ratio = {"ratio": ["card_count_1d", "card_count_30d"]}
     assert feature_set(ratio, counts).features[0].name == "card_count_1d_over_card_count_30d"
-    with pytest.raises(ValueError, match="got ratio of 'card_count_7d', expected a feature of"):
+    with pytest.raises(ValueError, match="got ratio of 'card_count_7d', expected a number of"):
         feature_set({"ratio": ["card_count_1d", "card_count_7d"]}, counts)
 
 
