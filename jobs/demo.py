@@ -67,7 +67,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     budget = {"lake": lake, "alerts": args.alerts}
     step("score", **budget, from_=day(week), to=day(live))
     stream = step("stream", **data, input=raw / "live", from_=day(live), to=day(end),
-                  alerts=args.alerts, replay="12h")  # fmt: skip
+                  alerts=args.alerts, replay="1d")  # fmt: skip
     step("ingest", **data, input=raw / "live")
     step("features", **data)
     parity = step("parity", **budget, from_=day(live), to=day(end))

@@ -59,7 +59,7 @@ def test_a_second_run_changes_no_table(spark, demo, name):
                   "test_from": "2026-02-28", "test_to": "2026-03-07"},
         "score": {"alerts": 20, **days},
         "stream": {"dataset": "simulated", "input": folder / "raw" / "live", "from": "2026-03-07",
-                   "to": "2026-03-14", "alerts": 20, "replay": "12h"},
+                   "to": "2026-03-14", "alerts": 20, "replay": "1d"},
     }[name]  # fmt: skip
     if name in ("train", "score"):  # the demo ran them on an earlier version of the feature table
         job.call(name, spark, lake=lake.root, **arguments)
