@@ -11,7 +11,8 @@ A table has one rule for running its job again, and each write here names it:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
@@ -263,14 +264,10 @@ class Lake:
             SQL condition on the table that all of `rows` meet (a range of `event_time`, say), so
             that only that part of the table is read.
         """
-        from pyspark import StorageLevel
-
         keys = list(table.key)
         target = self.spark.table(self.reference(table))
         standing = target.where(within).select(*keys)
-        new = rows.join(standing, keys, "left_anti").select(*target.columns)
-        new = new.persist(StorageLevel.MEMORY_AND_DISK)
-        try:
+        with kept(rows.join(standing, keys, "left_anti").select(*target.columns)) as new:
             count = new.count()
             if count:
                 same = " AND ".join(f"t.{k} = s.{k}" for k in keys)
@@ -279,8 +276,6 @@ class Lake:
                     f"ON {same} WHEN NOT MATCHED THEN INSERT *",
                     new=new,
                 )
-        finally:
-            new.unpersist()
         return count
 
     def append_once(self, table: Table, rows: DataFrame, application: str, version: int) -> None:
@@ -336,6 +331,18 @@ def time_range(start: datetime | None, end: datetime | None, column: str = "even
             instant = bound.replace(tzinfo=UTC) if bound.tzinfo is None else bound
             parts.append(f"{column} {sign} TIMESTAMP '{instant.isoformat()}'")
     return " AND ".join(parts) or "true"
+
+
+@contextmanager
+def kept(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame, computed once and kept until the block ends."""
+    from pyspark import StorageLevel
+
+    frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield frame
+    finally:
+        frame.unpersist()
 
 
 def union(frames: Sequence[DataFrame]) -> DataFrame:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
 from fraudlake.ingest import checks, files, sources
-from fraudlake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
+from fraudlake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake, kept
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -51,7 +50,7 @@ def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
     with files.readable():
         raw = sources.read(lake.spark, dataset, path)
         records = raw.count()
-    with _kept(classify(lake, checks.check(raw, dataset), dataset)) as outcome:
+    with kept(classify(lake, checks.check(raw, dataset), dataset)) as outcome:
         with files.readable():
             counts = _count(outcome)
         absent = _absent_fields(counts, records)
@@ -279,14 +278,3 @@ def _create_tables(lake: Lake, dataset: Dataset) -> None:
     lake.create(TRANSACTIONS, extra, {"dataset": dataset.name})
     for table in (LABELS, QUARANTINE, METRICS):
         lake.create(table)
-
-
-@contextmanager
-def _kept(frame: DataFrame) -> Iterator[DataFrame]:
-    from pyspark import StorageLevel
-
-    frame.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield frame
-    finally:
-        frame.unpersist()

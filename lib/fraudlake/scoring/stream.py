@@ -13,8 +13,8 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ from fraudlake.tables import (
     TRANSACTIONS,
     Lake,
     Table,
+    kept,
     time_range,
 )
 
@@ -44,18 +45,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("fraudlake")
 
 _MICROSECOND = timedelta(microseconds=1)
-
-
-@contextmanager
-def _kept(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame, computed once and kept until the block ends."""
-    from pyspark import StorageLevel
-
-    kept = frame.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield kept
-    finally:
-        kept.unpersist()
 
 
 @dataclass
@@ -109,7 +98,7 @@ class StreamScorer:
         good, inside = F.size("reasons") == 0, F.expr(time_range(None, self.until))
         counts: Counter = Counter()
         with ExitStack() as stack:
-            checked = stack.enter_context(_kept(checks.check(raw, self.dataset)))
+            checked = stack.enter_context(kept(checks.check(raw, self.dataset)))
             counts["records"], counts["quarantine"], counts["outside"], first, last = checked.agg(
                 F.count("*"),
                 F.count_if(~good),
@@ -124,7 +113,7 @@ class StreamScorer:
             if accepted:
                 decision = self._decide(batch_id)
                 fresh = self._fresh(checked.where(good & inside), batch_id, decision, first, last)
-                fresh = stack.enter_context(_kept(fresh))
+                fresh = stack.enter_context(kept(fresh))
                 counts["scored"] = fresh.count()
                 counts["duplicates"] = accepted - counts["scored"]
                 if counts["scored"]:
@@ -179,7 +168,7 @@ class StreamScorer:
         scored = score_rows(features, files, decision.threshold, ["tx_id", "event_time"])
         scored = stamp(scored, decision.model_version, self.feature_set.hash, decision.threshold)
         within = between("event_time", first - 1, last)
-        with _kept(scored) as scored:
+        with kept(scored) as scored:
             reached = scored.where(F.col("score") >= F.col("threshold"))
             flagged = reached.count()
             details = fresh.select("tx_id", "amount", *self._entities)
