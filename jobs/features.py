@@ -2,8 +2,8 @@
 
 Reads: transactions, labels.
 Writes: features (one row a transaction), metrics. A second run on equal transactions, labels and
-definitions changes nothing; without `from` and `to` the whole table is made right, late
-transactions and corrected labels included.
+definitions changes nothing; without `from` and `to` the whole table is made right by computing what
+new and late transactions and labels touch, and the run tells how many rows that changed.
 """
 
 from __future__ import annotations
@@ -66,9 +66,10 @@ def run(spark: Any, args: Arguments) -> job.Result:
     result = build(lake, feature_set, dataset, args.from_, args.to)
     version = lake.version(FEATURES)
     run = runs.run_id("features", definition=feature_set.hash, version=version, **result["inputs"])
-    runs.record(lake, "features", run, version, {"rows": result["rows"]})
+    figures = {name: n for name, n in result.items() if name not in ("changed", "inputs")}
+    runs.record(lake, "features", run, version, figures)
     return {
-        "rows": result["rows"],
+        **figures,
         "changed": result["changed"],
         "features": len(feature_set.features),
         "definition": feature_set.hash,

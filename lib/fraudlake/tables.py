@@ -6,7 +6,7 @@ A table has one rule for running its job again, and each write here names it:
 |---|---|
 | `insert_missing` | rows whose key stands are left as they are; nothing to add, no commit |
 | `append_once` | a (application, version) pair that was committed is skipped |
-| `replace_range` | the rows of a time range are replaced whole; equal inputs give equal rows |
+| `replace_where` | the rows that meet a condition are replaced whole; equal inputs, equal rows |
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ REASONS_TYPE = "array<struct<feature: string, value: double, contribution: doubl
 
 @dataclass(frozen=True)
 class Table:
-    """Declaration of one table; `columns` are those every lake has, a data set adds its own."""
+    """Declaration of one table; `columns` are those every lake has, a data set adds its own.
+
+    `change_feed`: readers ask for what came since a version (`Lake.changes`).
+    """
 
     name: str
     columns: Mapping[str, str]
@@ -38,6 +41,7 @@ class Table:
     required: tuple[str, ...] = ()
     constraints: Mapping[str, str] = field(default_factory=dict)
     append_only: bool = False
+    change_feed: bool = False
 
 
 TRANSACTIONS = Table(
@@ -53,6 +57,7 @@ TRANSACTIONS = Table(
     cluster_by=("event_time",),
     required=("tx_id", "event_time", "amount"),
     constraints={"amount_not_negative": "amount >= 0"},
+    change_feed=True,
 )
 LABELS = Table(
     "labels",
@@ -61,6 +66,7 @@ LABELS = Table(
     cluster_by=("known_at",),
     required=("tx_id", "is_fraud", "known_at", "source"),
     append_only=True,
+    change_feed=True,
 )
 QUARANTINE = Table(
     "quarantine",
@@ -183,6 +189,23 @@ class Lake:
             return self.spark.table(self.reference(table))
         return self.spark.sql(f"SELECT * FROM {self.reference(table)} VERSION AS OF {version}")
 
+    def changes(self, table: Table, after: int, until: int) -> DataFrame:
+        """What commits after one version changed, to another version included.
+
+        Returns
+        -------
+        DataFrame
+            The table's columns and `_change_type` (`insert`, `delete`, …); a row each change.
+            OPTIMIZE changes nothing.
+        """
+        if after == until:
+            from pyspark.sql import functions as F
+
+            return self.read(table).where("false").withColumn("_change_type", F.lit("insert"))
+        feed = self.spark.read.option("readChangeFeed", value=True)
+        feed = feed.option("startingVersion", after + 1).option("endingVersion", until)
+        return feed.table(self.reference(table)).drop("_commit_version", "_commit_timestamp")
+
     def version(self, table: Table) -> int:
         """Number of the table's newest commit; −1 where it does not exist."""
         if not self.exists(table):
@@ -238,6 +261,8 @@ class Lake:
         settings = {f"fraudlake.{name}": value for name, value in (properties or {}).items()}
         if table.append_only:
             settings["delta.appendOnly"] = "true"
+        if table.change_feed:
+            settings["delta.enableChangeDataFeed"] = "true"
         cluster = f"CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else ""
         quoted = ", ".join(f"'{name}' = '{value}'" for name, value in settings.items())
         shown = f"TBLPROPERTIES ({quoted})" if settings else ""
@@ -297,20 +322,14 @@ class Lake:
         else:
             writer.save(self.path(table))
 
-    def replace_range(
-        self,
-        table: Table,
-        rows: DataFrame,
-        start: datetime | None,
-        end: datetime | None,
-    ) -> None:
-        """Replace the rows with start ≤ event_time < end by `rows` (None: no bound).
+    def replace_where(self, table: Table, rows: DataFrame, within: str) -> None:
+        """Replace the rows that meet an SQL condition by `rows`, which all meet it too.
 
         Re-run rule: equal inputs give equal rows.
         """
         target = self.spark.table(self.reference(table))
         writer = rows.select(*target.columns).write.format("delta").mode("overwrite")
-        writer = writer.option("replaceWhere", time_range(start, end))
+        writer = writer.option("replaceWhere", within)
         if self.in_catalog:
             writer.saveAsTable(self.reference(table))
         else:

@@ -123,7 +123,7 @@ def kernel():
     return kernel_values
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def world():
     return make_world
 

@@ -92,7 +92,7 @@ def make_lake(spark, tmp_path_factory, conf):
             *(f"CAST({name} AS {kind}) AS {name}" for name, kind in types.items()),
             f"'{feature_set.hash}' AS definition",
         )
-        lake.replace_range(FEATURES, features, None, None)
+        lake.replace_where(FEATURES, features, "true")
         labels = rows.selectExpr("tx_id", "is_fraud", "known_at", "'made up' AS source")
         lake.insert_missing(LABELS, labels)
         return lake

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from fraudlake.errors import DataError
 from fraudlake.features.compute import about_frauds, compute, feature_columns
 from fraudlake.features.hot import find_cuts
+from fraudlake.features.increment import increment, write
+from fraudlake.features.layout import by_time
+from fraudlake.features.touched import WholeBuildError
 from fraudlake.options import format_instant, parse_instant
 from fraudlake.tables import FEATURES, LABELS, TRANSACTIONS, Lake, Table, time_range
 
@@ -35,11 +38,12 @@ def build(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> dict[str, Any]:
-    """Compute the features of a range of transactions and replace that range of the table.
+    """Compute features of transactions and bring the table up to date, or a range of it.
 
-    Re-run rule: equal transactions, labels, definition and range make no commit. Anything else is
-    computed afresh and equals a first build: without a range, a late transaction or a corrected
-    label leaves no stale row. What a build was made from stands in its commit's metadata.
+    Re-run rule: equal transactions, labels, definition and range make no commit. Without a range,
+    only what came to transactions and labels since the last build is computed, with the rows that
+    it touches, however late it came; the table equals a first build. A range is computed afresh.
+    What a build was made from stands in its commit's metadata.
 
     Parameters
     ----------
@@ -51,7 +55,9 @@ def build(
     -------
     dict
         `rows` (in the range), `changed` (whether anything was written), `inputs` (table → version
-        that was read).
+        that was read); and where only a part was computed, `new` and `updated` (rows written),
+        `scores_affected` and `flagged_affected` (rows of `scores` and `flagged` about those
+        updated).
 
     Raises
     ------
@@ -82,30 +88,60 @@ def build(
             f"part of a table made by {other}; run without from and to to rebuild the table whole, "
             "or use another lake"
         )
+    figures: dict[str, int] | None = {}
     changed = other is not None or not _is_current(lake, note)
     if changed:
-        # Within the lookback before the range, transactions count in windows but are not computed.
-        reach = "false" if start is None else time_range(start - feature_set.lookback, start)
-        before = transactions.where(reach)
-        if other:
-            log.info("features: replacing the table made by %s", other)
-        else:
-            lake.create(FEATURES, columns)
-        with _few(statements) as few, _noted(lake, note):
-            counted = transactions.where(time_range(start and start - feature_set.lookback, end))
-            cuts = find_cuts(counted, feature_set, dataset.entities)
-            rows = compute(targets, lambda _: before, few, feature_set, dataset.entities, cuts)
-            if other:
-                _replace_table(lake, rows)
+        with _noted(lake, note), _few(statements) as few:
+            afresh = other is not None or within != "true"
+            figures = None if afresh else _add(lake, feature_set, dataset, note, few)
+            if figures is not None:
+                changed = figures["new"] + figures["updated"] > 0
             else:
-                lake.replace_range(FEATURES, rows, start, end)
+                # In the lookback before the range, transactions count in windows, no more.
+                earlier = time_range(start - feature_set.lookback, start) if start else "false"
+                before = transactions.where(earlier)
+                reached = transactions.where(f"({earlier}) OR ({within})")
+                cuts = find_cuts(reached, feature_set, dataset.entities)
+                rows = compute(targets, lambda _: before, few, feature_set, dataset.entities, cuts)
+                rows = by_time(rows, targets)
+                if other:
+                    log.info("features: replacing the table made by %s", other)
+                    _replace_table(lake, rows)
+                else:
+                    lake.create(FEATURES, columns)
+                    lake.replace_where(FEATURES, rows, within)
     count, expected = lake.read(FEATURES).where(within).count(), targets.count()
     if count != expected:
         raise DataError(
             f"features: got {count} rows, expected {expected}, one for each transaction: another "
             f"job has written to {lake.reference(FEATURES)}; run without from and to to rebuild it"
         )
-    return {"rows": count, "changed": changed, "inputs": versions}
+    return {"rows": count, "changed": changed, "inputs": versions} | (figures or {})
+
+
+def _add(
+    lake: Lake,
+    feature_set: FeatureSet,
+    dataset: Dataset,
+    note: Mapping[str, Any],
+    few: DataFrame | None,
+) -> dict[str, int] | None:
+    """Bring the whole table up to date by what came since it was built; None where it cannot be."""
+    try:
+        since = _standing(lake, note)
+        until = {name: version for name, (_, version) in note["inputs"].items()}
+        with increment(lake, feature_set, dataset.entities, since, until, few) as found:
+            if found.new + found.updated:
+                write(lake, found)
+            return {
+                "new": found.new,
+                "updated": found.updated,
+                "scores_affected": found.scores,
+                "flagged_affected": found.flags,
+            }
+    except WholeBuildError as why:
+        log.info("features: building the whole table: %s", why)
+        return None
 
 
 def _identity(lake: Lake, table: Table) -> str:
@@ -125,24 +161,46 @@ def _other_definition(lake: Lake, wanted: str, columns: Mapping[str, str]) -> st
     return None if row[0] == wanted else f"definition {row[0]}"
 
 
+def _builds(lake: Lake) -> Iterator[dict[str, Any]]:
+    """Notes of the commits that changed rows, newest first; empty for commits of others."""
+    if lake.exists(FEATURES):
+        history = lake.spark.sql(f"DESCRIBE HISTORY {lake.reference(FEATURES)}")
+        for operation, metadata in history.select("operation", "userMetadata").toLocalIterator():
+            if operation not in _UPKEEP:
+                yield _parsed(metadata).get("built") or {}
+
+
 def _is_current(lake: Lake, note: Mapping[str, Any]) -> bool:
     """Whether the table holds just what a build of this note would write.
 
     So it does if an earlier build from the same inputs covers the range, and every later commit was
     a build from the same inputs as well or changed no row.
     """
-    if not lake.exists(FEATURES):
-        return False
-    history = lake.spark.sql(f"DESCRIBE HISTORY {lake.reference(FEATURES)}")
-    for operation, metadata in history.select("operation", "userMetadata").toLocalIterator():
-        if operation in _UPKEEP:
-            continue
-        earlier = _parsed(metadata).get("built") or {}
+    for earlier in _builds(lake):
         if any(earlier.get(key) != note[key] for key in ("definition", "inputs")):
             return False
         if _covers(earlier, note):
             return True
     return False
+
+
+def _standing(lake: Lake, note: Mapping[str, Any]) -> dict[str, int]:
+    """Input table → version that the newest build of the whole table was made from.
+
+    Raises
+    ------
+    WholeBuildError
+        There is none; or since then somebody else wrote, or an input table was replaced.
+    """
+    for earlier in _builds(lake):
+        if earlier.get("definition") != note["definition"]:
+            break
+        for name, (identity, version) in note["inputs"].items():
+            if earlier["inputs"][name][0] != identity or earlier["inputs"][name][1] > version:
+                raise WholeBuildError(f"{name} was replaced")
+        if _covers(earlier, {"from": None, "to": None}):
+            return {name: version for name, (_, version) in earlier["inputs"].items()}
+    raise WholeBuildError("no build of the whole table stands unchanged")
 
 
 def _covers(earlier: Mapping[str, Any], note: Mapping[str, Any]) -> bool:
