@@ -114,6 +114,11 @@ class Windows:
             self.kept[what, column] = make()
         return self.kept[what, column]
 
+    def between(self, what: str, column: str, make: Callable[[], list[Ints]]) -> list[Ints]:
+        """Sums over each window, from prefix sums of one or more digits that `make` gives."""
+        sums = self.once(what, column, make)
+        return [digit[self.high] - digit[self.low] for digit in sums]
+
     def nth_last(
         self, name: str, there: NDArray[np.bool_], nth: int
     ) -> tuple[NDArray[np.bool_], Ints]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudlake.features import portable, wide
-from fraudlake.features.events import Floats, Ints, Timeline, Windows, prefix, quotient
+from fraudlake.features.events import Events, Floats, Ints, Timeline, Windows, prefix, quotient
 from fraudlake.features.feature import Feature
 
 _FINE = 2**30  # weights of a decay as integers: this many to one
@@ -113,28 +113,23 @@ def _weighted(windows: Windows, column: str, half_life: int) -> wide.Wide:
     """Prefix sums of the values times 2^(place in the cell)."""
     place = (windows.events.time % half_life) / half_life
     weight = np.rint(portable.power_of_two(place) * _FINE).astype(np.int64)
-    return wide.prefix(wide.scaled(wide.split(_filled(windows, column)), weight))
+    return wide.prefix(wide.scaled(wide.split(_filled(windows.events, column)), weight))
 
 
 def _sum(windows: Windows, column: str) -> Ints:
     """Σ v, right wherever it fits into 64 bits."""
-    sums = windows.once("sum", column, lambda: prefix(_filled(windows, column)))
-    return sums[windows.high] - sums[windows.low]
+    return windows.between("sum", column, lambda: [prefix(_filled(windows.events, column))])[0]
 
 
 def _wide_sum(windows: Windows, column: str) -> wide.Wide:
     """Σ v of any size."""
-    sums = windows.once("digits", column, lambda: wide.prefix(wide.split(_filled(windows, column))))
-    return wide.between(sums, windows.low, windows.high)
+    return wide.normal(windows.between("digits", column, lambda: _digits(windows.events, column)))
 
 
 def _spread(windows: Windows, column: str) -> wide.Wide:
     """Of the sample, n Σ v² − (Σ v)² = n Σ (v − mean)², exactly."""
-    sums = windows.once(
-        "squares", column, lambda: wide.prefix(wide.square(wide.split(_filled(windows, column))))
-    )
-    squares = wide.between(sums, windows.low, windows.high)
-    many = wide.scaled(squares, _present(windows, column))
+    squares = windows.between("squares", column, lambda: _squares(windows.events, column))
+    many = wide.scaled(wide.normal(squares), _present(windows, column))
     return wide.less(many, wide.square(_wide_sum(windows, column)))
 
 
@@ -146,8 +141,7 @@ def _present(windows: Windows, column: str) -> Ints:
     """How many events in each window have a value."""
     if column not in windows.events.missing:
         return windows.high - windows.low
-    sums = windows.once("present", column, lambda: prefix(~windows.events.missing[column]))
-    return sums[windows.high] - sums[windows.low]
+    return windows.between("present", column, lambda: [prefix(~windows.events.missing[column])])[0]
 
 
 def _own(windows: Windows, column: str) -> tuple[Ints, NDArray[np.bool_]]:
@@ -159,7 +153,14 @@ def _own(windows: Windows, column: str) -> tuple[Ints, NDArray[np.bool_]]:
     return events.values[column][targets], known
 
 
-def _filled(windows: Windows, column: str) -> Ints:
-    missing = windows.events.missing.get(column)
-    values = windows.events.values[column]
+def _digits(events: Events, column: str) -> wide.Wide:
+    return wide.prefix(wide.split(_filled(events, column)))
+
+
+def _squares(events: Events, column: str) -> wide.Wide:
+    return wide.prefix(wide.square(wide.split(_filled(events, column))))
+
+
+def _filled(events: Events, column: str) -> Ints:
+    missing, values = events.missing.get(column), events.values[column]
     return values if missing is None else np.where(missing, 0, values)
