@@ -11,6 +11,16 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fraudlake.features.columns import (
+    AS_IS,
+    CHANGES,
+    arrays_of,
+    as_is,
+    changes_of,
+    finished,
+    scales,
+    window_inputs,
+)
 from fraudlake.features.definition import FeatureSet
 from fraudlake.features.feature import Feature
 from fraudlake.features.hot import Cut, reach_of, shuffle_partitions
@@ -19,12 +29,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 # Columns between the steps.
-_TARGET, _CHANGES, _AS_IS, _KEY, _SLICE = "_target", "_changes", "_as_is_", "_key", "_slice"
-# Columns as the kernels take them: minor units, values to tell apart, degrees.
-_SUM, _VALUE, _DEGREES = "_sum_", "_value_", "_degrees_"
+_TARGET, _KEY, _SLICE = "_target", "_key", "_slice"
 # Rows that go through the kernels at a time, and rows of a batch that comes out.
 _CHUNK_ROWS, _BATCH_ROWS = 200_000, 50_000
 
@@ -70,14 +78,18 @@ def compute(
     windows = feature_set.by_entity()
     base = ["tx_id", "event_time", *dict.fromkeys(entities.values())]
     alone = [f for f in feature_set.features if f.kind in ("column", "category", "same")]
-    needs = {entity: _needs(targets, features, entities) for entity, features in windows.items()}
+    needs = {
+        entity: {name: F.col(name) for name in features[0].keys(entities)}
+        | window_inputs(targets, features)
+        for entity, features in windows.items()
+    }
     every = {name: column for need in needs.values() for name, column in need.items()}
     rows = targets.select(
         *base,
-        *(_alone(f).alias(_AS_IS + f.name) for f in alone),
+        *(as_is(f).alias(AS_IS + f.name) for f in alone),
         *(column.alias(name) for name, column in every.items() if name not in base),
     )
-    carried = [*base, *(_AS_IS + f.name for f in alone)]
+    carried = [*base, *(AS_IS + f.name for f in alone)]
     waiting = list(windows)
     for entity, features in windows.items():
         keys, need = features[0].keys(entities), needs[entity]
@@ -99,10 +111,10 @@ def compute(
         later = {name for other in waiting for name in needs[other]}
         kept = [*carried, *(name for name in every if name in later and name not in base)]
         inputs = [name for name in need if name not in keys]
-        scale, cut = _scales(targets, features), (cuts or {}).get(entity)
+        scale, cut = scales(targets, features), (cuts or {}).get(entity)
         rows = _over_entity(events, key, features, inputs, scale, kept, cut)
         carried += [f.name for f in features]
-    columns = [_finished(feature).alias(feature.name) for feature in feature_set.features]
+    columns = [finished(feature).alias(feature.name) for feature in feature_set.features]
     return rows.select(*base, *columns, F.lit(feature_set.hash).alias("definition"))
 
 
@@ -125,68 +137,13 @@ def label_changes(statements: DataFrame) -> DataFrame:
     other = "(s, i) -> s.is_fraud != coalesce(get(said, i - 1).is_fraud, false)"
     changes = F.expr(f"transform(filter(said, {other}), s -> unix_micros(s.known_at))")
     grouped = about_frauds(statements).groupBy("tx_id").agg(said.alias("said"))
-    return grouped.select("tx_id", changes.alias(_CHANGES))
+    return grouped.select("tx_id", changes.alias(CHANGES))
 
 
 def about_frauds(statements: DataFrame) -> DataFrame:
     """Statements about transactions that were ever called fraud; the others change nothing."""
     frauds = statements.where("is_fraud").select("tx_id")
     return statements.join(frauds, "tx_id", "left_semi")
-
-
-def _needs(
-    rows: DataFrame, features: Sequence[Feature], entities: Mapping[str, str]
-) -> dict[str, Column]:
-    """Columns that one entity's windows take from the transactions: its keys, then their inputs."""
-    from pyspark.sql import functions as F
-
-    needs = {name: F.col(name) for name in features[0].keys(entities)}
-    scale = _scales(rows, features)
-    for feature in features:
-        for name in feature.columns:
-            if feature.operation == "distinct":
-                needs[_VALUE + name] = F.col(name)
-            elif feature.operation == "speed":
-                needs[_DEGREES + name] = F.col(name)
-            else:
-                needs[_SUM + name] = (F.col(name) * scale[name]).cast("bigint")
-    return needs
-
-
-def _scales(rows: DataFrame, features: Sequence[Feature]) -> dict[str, int]:
-    """Column taken as a number → how many minor units make one: 100 for decimal(18,2)."""
-    return {
-        name: 10 ** getattr(rows.schema[name].dataType, "scale", 0)
-        for feature in features
-        if feature.operation not in ("distinct", "speed")
-        for name in feature.columns
-    }
-
-
-def _alone(feature: Feature) -> Column:
-    """A feature of the transaction by itself, from the columns it came with."""
-    from pyspark.sql import functions as F
-
-    if feature.kind == "same":
-        return (F.col(feature.column) == F.col(feature.other)).cast("int")
-    return F.col(feature.column).cast(feature.sql_type)
-
-
-def _finished(feature: Feature) -> Column:
-    from pyspark.sql import functions as F
-
-    if feature.kind in ("column", "category", "same"):
-        return F.col(_AS_IS + feature.name)
-    if feature.kind == "ratio":
-        divisor = F.nullif(F.col(feature.other).cast("double"), F.lit(0.0))
-        return F.coalesce(F.col(feature.column).cast("double") / divisor, F.lit(feature.empty))
-    if feature.kind == "window" and feature.empty is None:
-        return F.nanvl(F.col(feature.name), F.lit(None))
-    if feature.name == "weekend":
-        return (F.weekday("event_time") >= 5).cast("int")
-    if feature.name == "night":
-        return (F.hour("event_time") <= 6).cast("int")
-    return F.col(feature.name)
 
 
 def _over_entity(
@@ -204,7 +161,7 @@ def _over_entity(
 
     # Rows without a key have no windows; by their own number they do not pile up in one partition.
     place = F.when(F.col(key).isNull(), F.xxhash64("tx_id")).otherwise(F.xxhash64(key))
-    labels = [_CHANGES] if _CHANGES in events.columns else []
+    labels = [CHANGES] if CHANGES in events.columns else []
     carried = list(dict.fromkeys([*kept, key, *inputs, *labels, _TARGET]))
     groups = [key]
     placed = events.select(*carried)
@@ -320,8 +277,8 @@ class _Kernel:
             self._entity(table),
             table["event_time"].cast("int64").to_numpy(),
             scale=self.scale,
-            **_inputs(table),
-            **_changes(table),
+            **arrays_of(table),
+            **changes_of(table),
         )
         found = windows(events, targets[targets >= keyless] - keyless, self.features)
         lacking = np.count_nonzero(targets < keyless)
@@ -331,44 +288,3 @@ class _Kernel:
             )
             for f in self.features
         }
-
-
-def _inputs(table: pa.Table) -> dict:
-    """The columns that operations use, as `Events` takes them."""
-    import pyarrow.compute as pc
-
-    inputs: dict[str, dict[str, NDArray]] = {
-        "values": {},
-        "missing": {},
-        "codes": {},
-        "degrees": {},
-    }
-    for name in table.column_names:
-        column = table[name]
-        if name.startswith(_SUM):
-            inputs["values"][name.removeprefix(_SUM)] = pc.fill_null(column, 0).to_numpy()
-            if column.null_count:
-                inputs["missing"][name.removeprefix(_SUM)] = column.is_null().to_numpy()
-        elif name.startswith(_VALUE):
-            codes = column.combine_chunks().dictionary_encode().indices
-            inputs["codes"][name.removeprefix(_VALUE)] = pc.fill_null(codes, -1).to_numpy()
-        elif name.startswith(_DEGREES):
-            inputs["degrees"][name.removeprefix(_DEGREES)] = column.to_numpy()
-    return inputs
-
-
-def _changes(table: pa.Table) -> dict:
-    """The partition's label changes as arrays; signs alternate from +1 within a transaction."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    if _CHANGES not in table.column_names:
-        return {}
-    lists = table[_CHANGES]
-    event = pc.list_parent_indices(lists).to_numpy()
-    first = np.searchsorted(event, event)
-    return {
-        "change_event": event,
-        "change_time": pc.list_flatten(lists).to_numpy(),
-        "change_value": 1 - 2 * ((np.arange(len(event)) - first) % 2),
-    }

@@ -19,7 +19,7 @@ from fraudlake.features.feature import Feature
 
 __all__ = ["Events", "Timeline", "windows"]
 
-_OPERATIONS: Mapping[str, Callable[[Windows, Feature], Values]] = {
+OPERATIONS: Mapping[str, Callable[[Windows, Feature], Values]] = {
     "count": sums.count,
     "sum": sums.total,
     "mean": sums.mean,
@@ -73,5 +73,5 @@ def windows(events: Events, targets: Ints, features: Sequence[Feature]) -> dict[
             else:
                 high = timeline.until(entity, end - 1)
             found[key] = Windows(events, targets, timeline, low, high, kept)
-        result[feature.name] = _OPERATIONS[feature.operation or ""](found[key], feature)
+        result[feature.name] = OPERATIONS[feature.operation or ""](found[key], feature)
     return result

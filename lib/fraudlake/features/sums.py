@@ -118,7 +118,7 @@ def _weighted(windows: Windows, column: str, half_life: int) -> wide.Wide:
 
 def _sum(windows: Windows, column: str) -> Ints:
     """Σ v, right wherever it fits into 64 bits."""
-    return windows.between("sum", column, lambda: [prefix(_filled(windows.events, column))])[0]
+    return windows.between("sum", column, lambda: _sums(windows.events, column))[0]
 
 
 def _wide_sum(windows: Windows, column: str) -> wide.Wide:
@@ -141,7 +141,7 @@ def _present(windows: Windows, column: str) -> Ints:
     """How many events in each window have a value."""
     if column not in windows.events.missing:
         return windows.high - windows.low
-    return windows.between("present", column, lambda: [prefix(~windows.events.missing[column])])[0]
+    return windows.between("present", column, lambda: _presences(windows.events, column))[0]
 
 
 def _own(windows: Windows, column: str) -> tuple[Ints, NDArray[np.bool_]]:
@@ -151,6 +151,20 @@ def _own(windows: Windows, column: str) -> tuple[Ints, NDArray[np.bool_]]:
     if column in events.missing:
         known = ~events.missing[column][targets]
     return events.values[column][targets], known
+
+
+def prefixes(what: str, events: Events, column: str) -> list[Ints]:
+    """Prefix sums over all events, digit by digit: `sum`, `digits`, `squares` or `present`."""
+    made = {"sum": _sums, "digits": _digits, "squares": _squares, "present": _presences}
+    return made[what](events, column)
+
+
+def _sums(events: Events, column: str) -> list[Ints]:
+    return [prefix(_filled(events, column))]
+
+
+def _presences(events: Events, column: str) -> list[Ints]:
+    return [prefix(~events.missing[column])]
 
 
 def _digits(events: Events, column: str) -> wide.Wide:
