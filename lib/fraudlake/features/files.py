@@ -1,0 +1,89 @@
+"""Arrays in one file: written whole or not at all, with a checksum, mapped into memory to read."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudlake.errors import DataError
+
+_ALIGNED = 64
+_opened: dict[str, tuple[tuple[int, int, int], dict[str, NDArray]]] = {}
+_MOST_OPEN = 512
+
+
+class DamagedError(DataError):
+    """A file of the state is lost or is not what was written."""
+
+
+def write(path: Path, arrays: Mapping[str, NDArray]) -> None:
+    """Write arrays of numbers or byte strings; what stands there is replaced at once or not at all.
+
+    The file is a line of JSON (name → type, shape, place; and a CRC-32 of the rest), then the
+    arrays' bytes.
+    """
+    chunks, header, at, crc = [], {}, 0, 0
+    for name, array in arrays.items():
+        data = np.ascontiguousarray(array).tobytes()
+        data += bytes(-len(data) % _ALIGNED)
+        header[name] = (array.dtype.str, array.shape, at)
+        chunks.append(data)
+        at += len(data)
+        crc = zlib.crc32(data, crc)
+    first = json.dumps({"crc32": crc, "size": at, "arrays": header}).encode()
+    first += b" " * (-(len(first) + 1) % _ALIGNED) + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(first)
+        for data in chunks:
+            file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def read(path: Path) -> dict[str, NDArray]:
+    """The arrays of a file, mapped into memory; the checksum is checked when it is first opened.
+
+    Raises
+    ------
+    DamagedError
+        The file is missing or other than it was written.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise DamagedError(f"{path}: got no file, expected a part of the state") from None
+    identity = (found.st_ino, found.st_mtime_ns, found.st_size)
+    known = _opened.get(str(path))
+    if known and known[0] == identity:
+        return known[1]
+    arrays = _checked(path)
+    if len(_opened) >= _MOST_OPEN:
+        _opened.clear()
+    _opened[str(path)] = (identity, arrays)
+    return arrays
+
+
+def _checked(path: Path) -> dict[str, NDArray]:
+    try:
+        with path.open("rb") as file:
+            line = file.readline()
+        header = json.loads(line)
+        some = header["size"] > 0
+        data = np.memmap(path, np.uint8, "r", len(line)) if some else np.empty(0, np.uint8)
+    except (ValueError, KeyError, OSError) as error:
+        raise DamagedError(f"{path}: got {error}, expected the file as it was written") from error
+    if zlib.crc32(data.data) != header["crc32"]:
+        raise DamagedError(f"{path}: got another checksum than the file was written with")
+    return {
+        name: np.ndarray(tuple(shape), np.dtype(kind), data, at)
+        for name, (kind, shape, at) in header["arrays"].items()
+    }

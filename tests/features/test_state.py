@@ -1,0 +1,129 @@
+"""What a stream remembers, against the kernels of the batch build over everything that has come."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.features.conftest import ENTITIES, _micros, _signed_changes, as_events, kernel_values
+from tests.features.test_operations import feature_sets, rows, statements, thorough
+
+from fraudlake.features import files, state
+from fraudlake.features.definition import FeatureSet
+from fraudlake.features.hot import reach_of
+
+BATCHES = 4
+
+
+def text(row, keys):
+    return repr([row[key] for key in keys]).encode()
+
+
+def batch_of(rows, keys, changes):
+    rows = sorted(rows, key=lambda r: (text(r, keys), r["event_time"], r["tx_id"]))
+    found, number = np.unique([text(r, keys) for r in rows], return_inverse=True)
+    events = as_events(rows, keys, changes)
+    missing = {"amount": np.zeros(len(rows), bool)} | dict(events.missing)
+    events = replace(events, entity=number, missing=missing)
+    raw = {"values/amount": events.values["amount"], "missing/amount": missing["amount"]}
+    raw |= {f"degrees/{c}": values for c, values in events.degrees.items()}
+    for column in ("country", "terminal_id"):
+        values = [r.get(column) for r in rows]
+        raw[f"codes/{column}"] = np.array([repr(v).encode() for v in values])
+        raw[f"absent/{column}"] = np.array([v is None for v in values])
+    return state.Batch(found, events, np.array([r["tx_id"] for r in rows]), raw), rows
+
+
+def label_run(arrived, keys, changes, features):
+    """Labels of transactions that came before."""
+    flat = [
+        (text(r, keys), r["event_time"], *c) for r in arrived for c in changes.get(r["tx_id"], [])
+    ]
+    if not flat:
+        return state.Run({})
+    found, number = np.unique([f[0] for f in flat], return_inverse=True)
+    event = np.array([_micros(f[1]) for f in flat])
+    known, change = np.array([f[2:] for f in flat]).T
+    return state.Run(state.fraud_arrays(found, number, event, known, change, features))
+
+
+@thorough
+@given(rows, statements, feature_sets(), st.data())
+def test_every_batch_is_answered_as_the_batch_build_would(found, said, feature_set, data):
+    """Rows in any order of arrival, labels with them or later, runs merged or not."""
+    features = feature_set.features
+    keys = features[0].keys(ENTITIES)
+    keyed = [r for r in found if all(r[key] is not None for key in keys)]
+    when = data.draw(st.lists(st.integers(0, BATCHES - 1), min_size=20, max_size=20))
+    later = data.draw(st.lists(st.integers(0, BATCHES - 1), min_size=21, max_size=21))
+    merged = data.draw(st.lists(st.booleans(), min_size=BATCHES, max_size=BATCHES))
+    runs = []
+    for number in range(BATCHES):
+        known = [s for s in said if later[s["tx_id"]] <= number]
+        changes = _signed_changes(known)
+        fresh = [r for r in keyed if when[r["tx_id"]] == number]
+        arrived = [r for r in keyed if when[r["tx_id"]] < number]
+        just = {tx: c for tx, c in changes.items() if later[tx] == number}
+        runs.append(label_run(arrived, keys, just, features))
+        if fresh:
+            batch, order = batch_of(fresh, keys, changes)
+            values = state.answer(batch, runs, features)
+            ids = {r["tx_id"] for r in fresh}
+            expected = kernel_values([*arrived, *fresh], known, feature_set, ids)
+            for place, row in enumerate(order):
+                for name, value in expected[row["tx_id"]].items():
+                    got = values[name][place].item()
+                    assert (None if math.isnan(got) else got) == value, (name, row)
+            runs.append(state.run_of(batch, features))
+        if merged[number]:
+            runs = [state.merge(runs, -(2**62))]
+
+
+def test_a_merge_forgets_what_no_later_window_reaches(feature_set, world):
+    made = feature_set(
+        {"entity": "terminal", "operations": ["count", {"rate": "fraud"}], "windows": ["3d"],
+         "delay": "8d"},
+    )  # fmt: skip
+    transactions, said = world(1, rows=400, nulls=False)
+    transactions.sort(key=lambda r: (r["event_time"], r["tx_id"]))
+    old, new = transactions[:300], transactions[300:]
+    changes, features = _signed_changes(said), made.features
+    runs = [
+        state.run_of(batch_of(part, ["terminal_id"], changes)[0], features)
+        for part in (old[:150], old[150:])
+    ]
+    batch, _ = batch_of(new, ["terminal_id"], changes)
+    whole = state.answer(batch, runs, features)
+    merged = state.merge(runs, int(batch.events.time.min()) - reach_of(features) + 1)
+    assert 0 < len(merged.tx_id) < 300
+    after = state.answer(batch, [merged], features)
+    for name, values in whole.items():
+        assert values.tolist() == after[name].tolist(), name
+    assert any(values.any() for values in whole.values())
+
+
+def test_files_are_whole_or_refused(tmp_path):
+    path = tmp_path / "a" / "b.run"
+    arrays = {"numbers": np.arange(1000), "texts": np.array([b"x", b"longer"]), "none": np.empty(0)}
+    files.write(path, arrays)
+    for name, array in files.read(path).items():
+        assert array.dtype == arrays[name].dtype
+        assert array.tolist() == arrays[name].tolist()
+    files.write(path, {})
+    assert files.read(path) == {}
+    files.write(path, arrays)
+    content = bytearray(path.read_bytes())
+    content[-70] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(files.DamagedError, match="checksum"):
+        files.read(path)
+    path.write_bytes(content[:500])
+    with pytest.raises(files.DamagedError):
+        files.read(path)
+    path.unlink()
+    with pytest.raises(files.DamagedError, match="no file"):
+        files.read(path)
