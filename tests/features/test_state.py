@@ -13,7 +13,6 @@ from tests.features.conftest import ENTITIES, _micros, _signed_changes, as_event
 from tests.features.test_operations import feature_sets, rows, statements, thorough
 
 from fraudlake.features import files, state
-from fraudlake.features.definition import FeatureSet
 from fraudlake.features.hot import reach_of
 
 BATCHES = 4
@@ -51,16 +50,11 @@ def label_run(arrived, keys, changes, features):
     return state.Run(state.fraud_arrays(found, number, event, known, change, features))
 
 
-@thorough
-@given(rows, statements, feature_sets(), st.data())
-def test_every_batch_is_answered_as_the_batch_build_would(found, said, feature_set, data):
-    """Rows in any order of arrival, labels with them or later, runs merged or not."""
+def check(found, said, feature_set, when, later, merged):
+    """Each row in its batch `when`, its labels from batch `later` on, runs merged or not."""
     features = feature_set.features
     keys = features[0].keys(ENTITIES)
     keyed = [r for r in found if all(r[key] is not None for key in keys)]
-    when = data.draw(st.lists(st.integers(0, BATCHES - 1), min_size=20, max_size=20))
-    later = data.draw(st.lists(st.integers(0, BATCHES - 1), min_size=21, max_size=21))
-    merged = data.draw(st.lists(st.booleans(), min_size=BATCHES, max_size=BATCHES))
     runs = []
     for number in range(BATCHES):
         known = [s for s in said if later[s["tx_id"]] <= number]
@@ -83,6 +77,30 @@ def test_every_batch_is_answered_as_the_batch_build_would(found, said, feature_s
             runs = [state.merge(runs, -(2**62))]
 
 
+@thorough
+@given(rows, statements, feature_sets(), st.data())
+def test_every_batch_is_answered_as_the_batch_build_would(found, said, feature_set, data):
+    """Rows in any order of arrival, labels with them or later."""
+    batch = st.integers(0, BATCHES - 1)
+    when = data.draw(st.lists(batch, min_size=20, max_size=20))
+    later = data.draw(st.lists(batch, min_size=21, max_size=21))
+    merged = data.draw(st.lists(st.booleans(), min_size=BATCHES, max_size=BATCHES))
+    check(found, said, feature_set, when, later, merged)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("delay", ["1d", "9d"])
+def test_rates_of_frauds_as_they_become_known(world, feature_set, delay, merged):
+    found, said = world(2, nulls=False)
+    operations = ["count", {"rate": "fraud"}, {"std": "amount"}, {"max": "amount"}]
+    made = feature_set(
+        {"entity": "terminal", "operations": operations, "windows": ["3d", "9d"], "delay": delay}
+    )
+    random = np.random.default_rng(0)
+    when, later = random.integers(0, BATCHES, (2, len(found)))
+    check(found, said, made, when, later, [merged] * BATCHES)
+
+
 def test_a_merge_forgets_what_no_later_window_reaches(feature_set, world):
     made = feature_set(
         {"entity": "terminal", "operations": ["count", {"rate": "fraud"}], "windows": ["3d"],
@@ -100,6 +118,8 @@ def test_a_merge_forgets_what_no_later_window_reaches(feature_set, world):
     whole = state.answer(batch, runs, features)
     merged = state.merge(runs, int(batch.events.time.min()) - reach_of(features) + 1)
     assert 0 < len(merged.tx_id) < 300
+    (points,) = merged.frauds.values()
+    assert 0 < len(points.packed) < sum(len(r.frauds[n].packed) for r in runs for n in r.frauds)
     after = state.answer(batch, [merged], features)
     for name, values in whole.items():
         assert values.tolist() == after[name].tolist(), name

@@ -225,9 +225,8 @@ def _rate(batch: Batch, runs: Sequence[Run], over: Windows, feature: Feature) ->
         points = run.frauds.get(_frauds(feature))
         if points is not None:
             place = points.places(batch.keys)[batch.events.entity]
-            total = points.sums[""][0]
-            now = points.until(place, batch.events.time)
-            frauds += total[now] - total[points.until(place, np.full_like(now, points.low - 1))]
+            # The points of a key add up to 0: every change ends.
+            frauds += points.sums[""][0][points.until(place, batch.events.time)]
     counted = over.high - over.low
     return quotient(frauds, counted, counted > 0, feature)
 
