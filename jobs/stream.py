@@ -70,6 +70,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.registry import Registry
     from fraudlake.scoring import replay, stream
     from fraudlake.scoring.history import History
+    from fraudlake.scoring.memory import Memory
     from fraudlake.tables import Lake
 
     lake, dataset, registry = (
@@ -83,8 +84,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
     feature_set, types = load_feature_set(args.features), dataset.column_types()
     named = [*dataset.entities.values(), *feature_set.columns(dataset.entities)]
     history = History(lake, state, {name: types[name] for name in named}, args.from_)
+    memory = Memory(history, state, dataset, feature_set)
     scorer = stream.StreamScorer(
-        lake, dataset, feature_set, history, version, threshold, registry.files, args.to
+        lake, dataset, feature_set, memory, version, threshold, registry.files, args.to
     )
     if args.replay:
         records = replay.slices(
@@ -94,7 +96,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     else:
         records = sources.read_stream(spark, dataset, args.input, args.files)
     pause = None if args.trigger is None else args.trigger.total_seconds()
-    counts = stream.run_stream(records, scorer, f"{state}/checkpoint", pause)
+    with memory.alone():
+        counts = stream.run_stream(records, scorer, f"{state}/checkpoint", pause)
     wanted = ("batches", "records", "scored", "flagged", "duplicates", "quarantine", "outside")
     return {"model_version": version, "threshold": threshold} | {n: counts[n] for n in wanted}
 

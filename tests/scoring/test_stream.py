@@ -16,6 +16,7 @@ from fraudlake.ingest import sources
 from fraudlake.models import bundle
 from fraudlake.scoring import replay
 from fraudlake.scoring.history import History
+from fraudlake.scoring.memory import Memory
 from fraudlake.scoring.stream import StreamScorer, run_stream
 from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake
 
@@ -26,8 +27,10 @@ TYPES = {"customer_id": "bigint", "terminal_id": "bigint"}
 def scorer_on(lake, files, version=1, threshold=None, **options):
     history = History(lake, lake.folder("stream"), TYPES, options.pop("seam", SEAM))
     known = {version: files, **options.pop("known", {})}
+    dataset, feature_set = load_dataset("handbook"), load_feature_set("handbook")
+    memory = Memory(history, lake.folder("stream"), dataset, feature_set)
     return StreamScorer(
-        lake, load_dataset("handbook"), load_feature_set("handbook"), history, version,
+        lake, dataset, feature_set, memory, version,
         threshold or bundle.load(files).threshold(4), known.__getitem__, **options,
     )  # fmt: skip
 
@@ -189,14 +192,14 @@ def test_late_records_are_scored_with_what_is_known(model, first_scores, fresh_l
 
 def test_a_stream_keeps_its_seam(model, fresh_lake):
     scorer_on(fresh_lake, model)
-    assert scorer_on(fresh_lake, model, seam=None).history.seam == SEAM
+    assert scorer_on(fresh_lake, model, seam=None).memory.history.seam == SEAM
     with pytest.raises(DataError, match="where this stream began"):
         scorer_on(fresh_lake, model, seam=END)
 
 
 def test_the_seam_is_just_after_the_last_transaction(world, model, fresh_lake):
     last = world.rows[~world.rows.index.isin(world.live.index)]["TX_DATETIME"].max()
-    seam = scorer_on(fresh_lake, model, seam=None).history.seam
+    seam = scorer_on(fresh_lake, model, seam=None).memory.history.seam
     assert pd.Timestamp(seam).tz_localize(None) == last + pd.Timedelta(microseconds=1)
 
 

@@ -1,10 +1,9 @@
 """The streaming scorer: micro-batches of raw records → `scores`, `flagged`, `quarantine`.
 
-Each micro-batch is checked like an ingest, joined with the history it needs, run through the
-kernels of the batch build and the scorer of the batch job, and appended. Every append carries
-(application, batch id), one application a table, so a batch that runs again after a crash adds
-nothing twice; what decided the batch was fixed by its first write (see `history`), so it decides
-the same.
+Each micro-batch is checked like an ingest, run through the kernels of the batch build over what the
+stream remembers, and through the scorer of the batch job, and appended. What decides it was fixed
+before (see `memory`), and every append carries (application, batch id), one application a table: a
+batch that runs again after a crash decides the same and adds nothing twice.
 """
 
 from __future__ import annotations
@@ -14,26 +13,18 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from fraudlake.errors import DataError
+from fraudlake.features import online
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import check_definition, create_tables, stamp
-from fraudlake.scoring.history import Decision, History
-from fraudlake.tables import (
-    FLAGGED,
-    LABELS,
-    QUARANTINE,
-    SCORES,
-    TRANSACTIONS,
-    Lake,
-    Table,
-    kept,
-    time_range,
-)
+from fraudlake.scoring.memory import Decision, Manifest, Memory
+from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, kept, time_range
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -43,8 +34,6 @@ if TYPE_CHECKING:
     from fraudlake.features.definition import FeatureSet
 
 log = logging.getLogger("fraudlake")
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass
@@ -64,7 +53,7 @@ class StreamScorer:
     lake: Lake
     dataset: Dataset
     feature_set: FeatureSet
-    history: History
+    memory: Memory
     model_version: int
     threshold: float
     load: Callable[[int], dict[str, bytes]]
@@ -97,8 +86,7 @@ class StreamScorer:
         started = time.monotonic()
         good, inside = F.size("reasons") == 0, F.expr(time_range(None, self.until))
         counts: Counter = Counter()
-        with ExitStack() as stack:
-            checked = stack.enter_context(kept(checks.check(raw, self.dataset)))
+        with kept(checks.check(raw, self.dataset)) as checked:
             counts["records"], counts["quarantine"], counts["outside"], first, last = checked.agg(
                 F.count("*"),
                 F.count_if(~good),
@@ -111,93 +99,89 @@ class StreamScorer:
                 self.lake.append_once(QUARANTINE, rows, self._application(QUARANTINE), batch_id)
             accepted = counts["records"] - counts["quarantine"] - counts["outside"]
             if accepted:
-                decision = self._decide(batch_id)
-                fresh = self._fresh(checked.where(good & inside), batch_id, decision, first, last)
-                fresh = stack.enter_context(kept(fresh))
-                counts["scored"] = fresh.count()
+                rows = checked.where(good & inside).select(*self.memory.history.columns, "raw")
+                decision = Decision(
+                    self.model_version,
+                    bundle.digest(self._bundle(self.model_version)),
+                    self.threshold,
+                )
+                manifest = self.memory.begin(batch_id, decision, last)
+                counts |= self._score_whatever_is_lost(rows, manifest, first, last)
                 counts["duplicates"] = accepted - counts["scored"]
-                if counts["scored"]:
-                    self.history.remember(fresh, batch_id, decision)
-                    counts["flagged"] = self._score(fresh, batch_id, decision, first, last)
+                self.memory.merge(manifest)
         self.counts.update(counts)
         self.counts["batches"] += 1
         figures = ", ".join(f"{value} {name}" for name, value in counts.items())
         log.info("batch %d: %s in %.1f s", batch_id, figures, time.monotonic() - started)
 
     def _application(self, table: Table) -> str:
-        return f"{self.history.stream}/{table.name}"
+        return f"{self.memory.history.stream}/{table.name}"
 
     def _bundle(self, version: int) -> dict[str, bytes]:
         if version not in self._bundles:
             self._bundles[version] = self.load(version)
         return self._bundles[version]
 
-    def _decide(self, batch_id: int) -> Decision:
-        """What decided the batch at its first attempt, else what is in service now.
+    def _score_whatever_is_lost(
+        self, rows: DataFrame, manifest: Manifest, first: int, last: int
+    ) -> Counter:
+        """Score a batch; where a file of the state is lost or damaged, once more with a new one."""
+        from pyspark.errors import PythonException
 
-        Only the first batch after a start can have been tried before.
-        """
-        earlier = None if self.counts["batches"] else self.history.decision(batch_id)
-        return earlier or Decision(
-            self.model_version,
-            self.threshold,
-            self.lake.version(TRANSACTIONS),
-            self.lake.version(LABELS),
-        )
+        try:
+            return self._score(rows, manifest, first, last)
+        except PythonException as error:
+            if "DamagedError" not in str(error):
+                raise
+            lost = next(line for line in str(error).splitlines() if "DamagedError" in line)
+            log.warning("%s", lost)
+            manifest = self.memory.rebuild(manifest)
+            return self._score(rows, manifest, first, last)
 
-    def _fresh(
-        self, good: DataFrame, batch_id: int, decision: Decision, first: int, last: int
-    ) -> DataFrame:
-        """Each transaction of the batch once, without those that are known already."""
-        from pyspark.sql import Window
+    def _score(self, rows: DataFrame, manifest: Manifest, first: int, last: int) -> Counter:
+        """Write a batch's transactions, scores and flags; count what is new and what is flagged."""
         from pyspark.sql import functions as F
 
-        order = Window.partitionBy("tx_id").orderBy("event_time", "raw")
-        once = good.withColumn("_copy", F.row_number().over(order)).where("_copy = 1")
-        known = self.history.before(batch_id, decision, between("event_time", first - 1, last))
-        return once.select(*self.history.columns).join(known.select("tx_id"), "tx_id", "left_anti")
-
-    def _score(
-        self, fresh: DataFrame, batch_id: int, decision: Decision, first: int, last: int
-    ) -> int:
-        """Write scores and flags of new transactions; return how many reach the threshold."""
-        from pyspark.sql import functions as F
-
+        history, batch_id, decision = self.memory.history, manifest.batch_id, manifest.decision
         files = self._bundle(decision.model_version)
-        features = self._features(fresh, batch_id, decision, first, last)
-        scored = score_rows(features, files, decision.threshold, ["tx_id", "event_time"])
-        scored = stamp(scored, decision.model_version, self.feature_set.hash, decision.threshold)
+        if bundle.digest(files) != decision.digest:
+            raise DataError(
+                f"model version {decision.model_version}: got digest {bundle.digest(files)}, "
+                f"expected {decision.digest}, which batch {batch_id} was begun with"
+            )
         within = between("event_time", first - 1, last)
-        with kept(scored) as scored:
-            reached = scored.where(F.col("score") >= F.col("threshold"))
-            flagged = reached.count()
-            details = fresh.select("tx_id", "amount", *self._entities)
-            flags = details.join(F.broadcast(reached), "tx_id")
-            for table, rows in ((SCORES, scored), (FLAGGED, flags)):
-                keys = list(table.key)
-                standing = self.lake.read(table).where(within).select(*keys)
-                new = rows.join(F.broadcast(standing), keys, "left_anti")
-                self.lake.append_once(table, new, self._application(table), batch_id)
-        return flagged
+        if first < self.memory.oldest(manifest.newest):
+            known = history.before(batch_id, within).select("tx_id")
+            rows = rows.join(known, "tx_id", "left_anti")
+        entities, places = self.dataset.entities, self.memory.places(manifest)
+        keys = online.rate_keys(self.feature_set, entities, dict(rows.dtypes))
+        # A feature may have the name of a column, so columns go through under others.
+        own = {name: f"_own_{name}" for name in history.columns}
+        fresh = online.fresh(rows, places, keys).withColumns({a: F.col(n) for n, a in own.items()})
+        features = online.windows(fresh, self.feature_set, entities, places, list(own.values()))
+        scored = score_rows(features, files, decision.threshold, list(own.values()))
+        scored = scored.withColumnsRenamed({alias: name for name, alias in own.items()})
+        scored = stamp(scored, decision.model_version, self.feature_set.hash, decision.threshold)
+        with kept(scored) as scored, ThreadPoolExecutor() as pool:
+            is_flag = F.col("score") >= F.col("threshold")
+            new, flagged = scored.agg(F.count("*"), F.count_if(is_flag)).collect()[0]
+            if new:
+                writes = [
+                    pool.submit(history.remember, scored, batch_id),
+                    pool.submit(self._append, SCORES, scored, batch_id, within),
+                    pool.submit(self._append, FLAGGED, scored.where(is_flag), batch_id, within),
+                ]
+                for write in writes:
+                    write.result()
+        return Counter(scored=new, flagged=flagged)
 
-    def _features(
-        self, fresh: DataFrame, batch_id: int, decision: Decision, first: int, last: int
-    ) -> DataFrame:
+    def _append(self, table: Table, rows: DataFrame, batch_id: int, within: str) -> None:
         from pyspark.sql import functions as F
 
-        from fraudlake.features.compute import compute
-        from fraudlake.features.feature import key_columns
-
-        start = first - self.feature_set.lookback // _MICROSECOND
-
-        def context(entity: str) -> DataFrame:
-            columns = key_columns(entity, self.dataset.entities)
-            keys = F.broadcast(fresh.select(*columns).distinct())
-            earlier = self.history.before(batch_id, decision, between("event_time", start, last))
-            return earlier.join(keys, columns, "left_semi")
-
-        statements = self.history.statements(decision, between("known_at", start, last))
-        return compute(fresh, context, statements, self.feature_set, self.dataset.entities)
+        keys = list(table.key)
+        standing = self.lake.read(table).where(within).select(*keys)
+        new = rows.join(F.broadcast(standing), keys, "left_anti")
+        self.lake.append_once(table, new, self._application(table), batch_id)
 
 
 def between(column: str, after: int, until: int) -> str:

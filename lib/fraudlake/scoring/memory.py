@@ -1,0 +1,312 @@
+"""A stream's state: what its runs are called, what fixed each batch, how it is made and kept small.
+
+A batch's manifest is written before anything else of it: which runs it reads, which model decides,
+which labels it knows. So a batch that is run again reads the same, decides the same and writes the
+same.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from fraudlake.errors import DataError
+from fraudlake.features import online
+from fraudlake.features.tasks import LABELS as STORE_OF_LABELS
+from fraudlake.features.tasks import TRANSACTIONS as STORE_OF_TRANSACTIONS
+from fraudlake.features.tasks import Place
+from fraudlake.tables import LABELS
+
+if TYPE_CHECKING:
+    from fraudlake.datasets import Dataset
+    from fraudlake.features.definition import FeatureSet
+    from fraudlake.scoring.history import History
+
+log = logging.getLogger("fraudlake")
+
+Runs = dict[str, tuple[str, ...]]
+# How much later than the newest an event may come and still have all of its windows.
+LATENESS = timedelta(days=2)
+_MERGED_AT = 8  # runs of one size that become one of the next
+_MICROSECOND = timedelta(microseconds=1)
+# First letters of the names of runs: of a batch, of labels, merged, whole.
+_BATCH, _LABELS, _MERGED, _WHOLE = "b", "l", "m", "w"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What decides a micro-batch: a version of the model, its digest and a threshold."""
+
+    model_version: int
+    digest: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What fixed a micro-batch at its first attempt.
+
+    Attributes
+    ----------
+    labels_version
+        Version of `labels` up to which labels are known.
+    newest
+        Latest event time up to and with this batch, microseconds since 1970 UTC.
+    runs
+        Store → names of the runs that the batch reads.
+    """
+
+    batch_id: int
+    decision: Decision
+    labels_version: int
+    newest: int
+    runs: Runs
+
+
+class Memory:
+    """The state of one stream, in a folder that the driver and all executors see.
+
+    Parameters
+    ----------
+    folder
+        A path, on a disk that all machines share where there are several.
+
+    Raises
+    ------
+    DataError
+        The folder holds the state of another feature definition, or is no path.
+    """
+
+    def __init__(
+        self, history: History, folder: str, dataset: Dataset, feature_set: FeatureSet
+    ) -> None:
+        self.history, self.dataset, self.feature_set = history, dataset, feature_set
+        self.folder = _path(folder)
+        self._rated = online.rated(feature_set)
+        self._merging: threading.Thread | None = None
+        self._merged: dict[str, tuple[tuple[str, ...], str]] = {}
+        description = self.folder / "state.json"
+        if not description.exists():
+            spark = history.lake.spark
+            self.partitions = int(spark.conf.get("spark.sql.shuffle.partitions") or 8)
+            self._build(0, history.labels_version, _micros(history.seam), self._name(_WHOLE, 0))
+            found = {"definition": feature_set.hash, "partitions": self.partitions}
+            _write(description, found)
+        found = json.loads(description.read_text())
+        self.partitions = found["partitions"]
+        if found["definition"] != feature_set.hash:
+            raise DataError(
+                f"features: got definition {feature_set.hash}, expected {found['definition']}, "
+                f"which the state in {self.folder} is of: give a new stream another `state` folder"
+            )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder against a second service until the block ends.
+
+        Raises
+        ------
+        DataError
+            Another process holds it.
+        """
+        with (self.folder / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise DataError(
+                    f"state: got {self.folder}, which another running stream holds, expected one "
+                    "stream to a state: stop the other, or give this one another `state` folder"
+                ) from None
+            yield
+
+    def begin(self, batch_id: int, decision: Decision, last: int) -> Manifest:
+        """Fix a batch, or find what fixed it when it was first tried.
+
+        Parameters
+        ----------
+        decision
+            What decides it if it was not tried before.
+        last
+            Latest event time in it, microseconds since 1970 UTC.
+
+        Raises
+        ------
+        DataError
+            A later batch is known: the checkpoint is older than the state.
+        """
+        numbers = self._numbers()
+        if numbers and numbers[-1] > batch_id:
+            raise DataError(
+                f"checkpoint: got batch {batch_id}, expected {numbers[-1]} or a later one, as in "
+                f"{self.folder}: put the stream's checkpoint back, or give a new stream another "
+                "`state` folder"
+            )
+        if batch_id in numbers:
+            return self._manifest(batch_id)
+        runs: Runs = dict.fromkeys(self._stores(), (self._name(_WHOLE, 0),))
+        labels_version, newest = self.history.labels_version, _micros(self.history.seam)
+        if numbers:
+            before = self._manifest(numbers[-1])
+            labels_version, newest = before.labels_version, before.newest
+            written = (self._name(_BATCH, before.batch_id),)
+            runs = {
+                store: names + (() if store == STORE_OF_LABELS else written)
+                for store, names in before.runs.items()
+            }
+        self._take_merged(runs)
+        version = self.history.lake.version(LABELS) if self._rated else labels_version
+        if version > labels_version:
+            name = self._name(_LABELS, batch_id)
+            changes = online.changes_between(self.history.lake, labels_version, version)
+            online.relabel(changes, self.feature_set, self._places(runs, name))
+            runs |= {store: (*runs[store], name) for store in (STORE_OF_LABELS, *self._rated)}
+        made = Manifest(batch_id, decision, version, max(newest, last), runs)
+        self._forget(numbers, made)
+        _write(self._manifest_path(batch_id), asdict(made))
+        return made
+
+    def places(self, manifest: Manifest) -> dict[str, Place]:
+        """Store → the runs that a batch reads, and the one that it writes."""
+        return self._places(manifest.runs, self._name(_BATCH, manifest.batch_id))
+
+    def oldest(self, newest: int) -> int:
+        """Events before this time (microseconds) may be forgotten when the newest are so new."""
+        return newest - (self.feature_set.lookback + LATENESS) // _MICROSECOND
+
+    def rebuild(self, manifest: Manifest) -> Manifest:
+        """Make what a batch reads anew, from the lake and from what the stream has seen."""
+        batch_id = manifest.batch_id
+        log.warning("building the state before batch %d anew from Delta", batch_id)
+        number = 1 + max(int(n[1:]) for names in manifest.runs.values() for n in names)
+        name = self._name(_WHOLE, number)
+        self._build(batch_id, manifest.labels_version, manifest.newest, name)
+        runs: Runs = dict.fromkeys(self._stores(), (name,))
+        made = replace(manifest, runs=runs)
+        _write(self._manifest_path(batch_id), asdict(made))
+        return made
+
+    def size(self) -> int:
+        """Bytes of all runs."""
+        return sum(path.stat().st_size for path in self.folder.glob("runs/*/*/*.run"))
+
+    def merge(self, manifest: Manifest) -> None:
+        """Begin to merge runs in the background where there are many; a later `begin` uses them."""
+        if self._merged or (self._merging and self._merging.is_alive()):
+            return
+        chosen = {}
+        for store, names in manifest.runs.items():
+            small = tuple(name for name in names if name[0] in (_BATCH, _LABELS))
+            medium = tuple(name for name in names if name[0] == _MERGED)
+            if len(small) >= _MERGED_AT:
+                chosen[store] = small, self._name(_MERGED, manifest.batch_id)
+            elif len(medium) >= _MERGED_AT:
+                whole = tuple(name for name in names if name[0] == _WHOLE)
+                chosen[store] = whole + medium, self._name(_WHOLE, manifest.batch_id)
+        if chosen:
+            self._merging = threading.Thread(
+                target=self._merge, args=(chosen, self.oldest(manifest.newest)), daemon=True
+            )
+            self._merging.start()
+
+    def _merge(self, chosen: dict[str, tuple[tuple[str, ...], str]], oldest: int) -> None:
+        places = {
+            store: self._places({store: names}, new)[store]
+            for store, (names, new) in chosen.items()
+        }
+        try:
+            online.merge(self.history.lake.spark, places, oldest)
+        except Exception:
+            log.exception("merging runs failed; a later batch tries again")
+        else:
+            self._merged = chosen
+
+    def _take_merged(self, runs: Runs) -> None:
+        """Put merged runs in the place of those that they were made of."""
+        merged, self._merged = self._merged, {}
+        for store, (names, new) in merged.items():
+            if set(names) <= set(runs[store]):
+                runs[store] = (new, *(name for name in runs[store] if name not in names))
+
+    def _forget(self, numbers: list[int], made: Manifest) -> None:
+        """Remove runs that no manifest names any more, and manifests but the last."""
+        busy = self._merged or (self._merging is not None and self._merging.is_alive())
+        if busy or not numbers or made.runs == self._manifest(numbers[-1]).runs:
+            return
+        standing = [self._manifest(number) for number in numbers[-1:]] + [made]
+        written = {self._name(_BATCH, manifest.batch_id) for manifest in standing}
+        for store in self._stores():
+            needed = written.union(*(manifest.runs[store] for manifest in standing))
+            for path in self._store_folder(store).glob("*/*.run"):
+                if path.stem not in needed:
+                    path.unlink()
+        for number in numbers[:-1]:
+            self._manifest_path(number).unlink()
+
+    def _build(self, batch_id: int, labels_version: int, newest: int, name: str) -> None:
+        """Write a run of every store with all that is known before a batch."""
+        after = f"event_time >= timestamp_micros({self.oldest(newest)})"
+        history = self.history.before(batch_id, after)
+        changes = online.label_history(self.history.lake, labels_version if self._rated else -1)
+        places = self._places(dict.fromkeys(self._stores(), ()), name)
+        online.remember(history, changes, self.feature_set, self.dataset.entities, places)
+
+    def _stores(self) -> list[str]:
+        return [STORE_OF_TRANSACTIONS, STORE_OF_LABELS, *self.feature_set.by_entity()]
+
+    def _store_folder(self, store: str) -> Path:
+        return self.folder / "runs" / store.replace(",", "+")
+
+    def _places(self, runs: Mapping[str, tuple[str, ...]], new: str) -> dict[str, Place]:
+        return {
+            store: Place(str(self._store_folder(store)), names, new, self.partitions)
+            for store, names in runs.items()
+        }
+
+    def _name(self, kind: str, number: int) -> str:
+        return f"{kind}{number:012d}"
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(path.stem) for path in self.folder.glob("manifests/*.json"))
+
+    def _manifest(self, batch_id: int) -> Manifest:
+        found: dict[str, Any] = json.loads(self._manifest_path(batch_id).read_text())
+        runs = {store: tuple(names) for store, names in found["runs"].items()}
+        return Manifest(**{**found, "decision": Decision(**found["decision"]), "runs": runs})
+
+    def _manifest_path(self, batch_id: int) -> Path:
+        return self.folder / "manifests" / f"{batch_id:012d}.json"
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """JSON, there as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    with temporary.open("w") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def _path(folder: str) -> Path:
+    url = urlparse(folder)
+    if url.scheme not in ("", "file"):
+        raise DataError(
+            f"state: got {folder}, expected a path that the driver and all executors share, such "
+            "as a mounted folder: runs are mapped into memory"
+        )
+    return Path(url.path).absolute()
+
+
+def _micros(instant: datetime) -> int:
+    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND
