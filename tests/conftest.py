@@ -28,9 +28,10 @@ def spark(tmp_path_factory):
         **{
             "spark.master": "local[2]",
             "spark.driver.memory": "3g",
-            # Thousands of small queries: compiling them well costs more than running them.
-            # Their code does not fit into the 48 MB that go with that, and then nothing is compiled.
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m",
+            # Thousands of small queries: compiling them well costs more than running them. Their
+            # code does not fit into the 48 MB that go with that; then nothing is compiled any more.
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"
+            " -XX:ReservedCodeCacheSize=240m",
             "spark.sql.shuffle.partitions": "2",
             "spark.databricks.delta.snapshotPartitions": "2",
             # Each test has tables of its own, and Delta keeps the plans of all for an hour.

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
 from fraudlake.options import is_catalog
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 REASONS_TYPE = "array<struct<feature: string, value: double, contribution: double>>"
 
@@ -210,8 +210,23 @@ class Lake:
         """Number of the table's newest commit; −1 where it does not exist."""
         if not self.exists(table):
             return -1
-        history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT 1")
-        return history.select("version").collect()[0][0]
+        # DESCRIBE HISTORY would start a job; a stream asks with every micro-batch.
+        jvm: Any = self.spark.sparkContext._jvm
+        none, session = jvm.scala.Option.empty(), self.spark._jsparkSession  # noqa: SLF001
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, self.location(table))
+        return log.update(False, none, none).version()
+
+    def operations(self, table: Table, after: int) -> list[str]:
+        """Names of what was done to the table after a version (`WRITE`, `OPTIMIZE`, …)."""
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)}")
+        return [r[0] for r in history.where(f"version > {after}").select("operation").collect()]
+
+    def location(self, table: Table) -> str:
+        """Path or URI of the table's folder."""
+        if not self.in_catalog:
+            return self.path(table)
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(table)}")
+        return detail.select("location").collect()[0][0]
 
     def properties(self, table: Table) -> dict[str, str]:
         """The table's own properties (`fraudlake.dataset`, …) without the prefix."""
@@ -303,33 +318,32 @@ class Lake:
                 )
         return count
 
+    def append(self, table: Table, rows: DataFrame) -> None:
+        """Append. Re-run rule: none; for tables whose readers take each key once."""
+        self._save(rows.select(*self._columns(table)).write.format("delta").mode("append"), table)
+
     def append_once(self, table: Table, rows: DataFrame, application: str, version: int) -> None:
         """Append, unless this application has committed this version or a later one.
 
         Re-run rule: a version not above the last committed one of the same application is skipped,
         so one application name stands for one logical write to one table.
         """
-        target = self.spark.table(self.reference(table))
-        writer = (
-            rows.select(*target.columns)
-            .write.format("delta")
-            .mode("append")
-            .option("txnAppId", application)
-            .option("txnVersion", version)
-        )
-        if self.in_catalog:
-            writer.saveAsTable(self.reference(table))
-        else:
-            writer.save(self.path(table))
+        writer = rows.select(*self._columns(table)).write.format("delta").mode("append")
+        writer = writer.option("txnAppId", application).option("txnVersion", version)
+        self._save(writer, table)
 
     def replace_where(self, table: Table, rows: DataFrame, within: str) -> None:
         """Replace the rows that meet an SQL condition by `rows`, which all meet it too.
 
         Re-run rule: equal inputs give equal rows.
         """
-        target = self.spark.table(self.reference(table))
-        writer = rows.select(*target.columns).write.format("delta").mode("overwrite")
-        writer = writer.option("replaceWhere", within)
+        writer = rows.select(*self._columns(table)).write.format("delta").mode("overwrite")
+        self._save(writer.option("replaceWhere", within), table)
+
+    def _columns(self, table: Table) -> list[str]:
+        return self.spark.table(self.reference(table)).columns
+
+    def _save(self, writer: DataFrameWriter, table: Table) -> None:
         if self.in_catalog:
             writer.saveAsTable(self.reference(table))
         else:
@@ -350,6 +364,15 @@ def time_range(start: datetime | None, end: datetime | None, column: str = "even
             instant = bound.replace(tzinfo=UTC) if bound.tzinfo is None else bound
             parts.append(f"{column} {sign} TIMESTAMP '{instant.isoformat()}'")
     return " AND ".join(parts) or "true"
+
+
+def cut(frame: DataFrame) -> DataFrame:
+    """The frame, computed once, and without its plan: what is made of it is planned in no time.
+
+    What is kept goes when nothing refers to it any more. Lost with an executor, it is not computed
+    again: for what a retry makes good, such as a micro-batch.
+    """
+    return frame.localCheckpoint()
 
 
 @contextmanager

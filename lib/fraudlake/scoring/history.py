@@ -78,11 +78,11 @@ class History:
         return datetime(1970, 1, 1, tzinfo=UTC) + micros
 
     def remember(self, rows: DataFrame, batch_id: int) -> None:
-        """Append the batch's transactions. Re-run rule: once a batch."""
+        """Append the batch's transactions. Re-run rule: equal rows, of which `before` takes one."""
         from pyspark.sql import functions as F
 
         stamped = rows.select(*self.columns, F.lit(batch_id).cast("bigint").alias("batch_id"))
-        self.own.append_once(self.table, stamped, f"{self.stream}/seen", batch_id)
+        self.own.append(self.table, stamped)
 
     def before(self, batch_id: int, within: str) -> DataFrame:
         """Transactions known before this batch that meet an SQL condition on `event_time`.
@@ -95,7 +95,7 @@ class History:
         from pyspark.sql import functions as F
 
         seen = self.own.read(self.table).where(f"batch_id < {batch_id}").where(within)
-        seen = seen.select(*self.columns)
+        seen = seen.select(*self.columns).dropDuplicates(["tx_id"])
         base = self.lake.read(TRANSACTIONS, self.transactions_version)
         base = base.where(time_range(None, self.seam)).where(within).select(*self.columns)
         late = seen.where(time_range(None, self.seam)).select("tx_id")

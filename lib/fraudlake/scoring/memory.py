@@ -25,7 +25,7 @@ from fraudlake.features import online
 from fraudlake.features.tasks import LABELS as STORE_OF_LABELS
 from fraudlake.features.tasks import TRANSACTIONS as STORE_OF_TRANSACTIONS
 from fraudlake.features.tasks import Place
-from fraudlake.tables import LABELS
+from fraudlake.tables import FLAGGED, LABELS, SCORES, time_range
 
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
@@ -39,6 +39,8 @@ Runs = dict[str, tuple[str, ...]]
 LATENESS = timedelta(days=2)
 _MERGED_AT = 8  # runs of one size that become one of the next
 _MICROSECOND = timedelta(microseconds=1)
+# Commits that change no rows.
+_MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD CONSTRAINT")
 # First letters of the names of runs: of a batch, of labels, merged, whole.
 _BATCH, _LABELS, _MERGED, _WHOLE = "b", "l", "m", "w"
 
@@ -64,6 +66,10 @@ class Manifest:
         Latest event time up to and with this batch, microseconds since 1970 UTC.
     runs
         Store → names of the runs that the batch reads.
+    versions
+        Versions of `scores` and `flagged` before it; each batch adds one to both.
+    alone
+        Whether nobody else has written transactions of the stream's time to them.
     """
 
     batch_id: int
@@ -71,6 +77,8 @@ class Manifest:
     labels_version: int
     newest: int
     runs: Runs
+    versions: dict[str, int]
+    alone: bool
 
 
 class Memory:
@@ -155,8 +163,10 @@ class Memory:
             return self._manifest(batch_id)
         runs: Runs = dict.fromkeys(self._stores(), (self._name(_WHOLE, 0),))
         labels_version, newest = self.history.labels_version, _micros(self.history.seam)
-        if numbers:
-            before = self._manifest(numbers[-1])
+        before = self._manifest(numbers[-1]) if numbers else None
+        versions = {table.name: self.history.lake.version(table) for table in (SCORES, FLAGGED)}
+        alone = self._is_alone(before, versions)
+        if before:
             labels_version, newest = before.labels_version, before.newest
             written = (self._name(_BATCH, before.batch_id),)
             runs = {
@@ -170,7 +180,8 @@ class Memory:
             changes = online.changes_between(self.history.lake, labels_version, version)
             online.relabel(changes, self.feature_set, self._places(runs, name))
             runs |= {store: (*runs[store], name) for store in (STORE_OF_LABELS, *self._rated)}
-        made = Manifest(batch_id, decision, version, max(newest, last), runs)
+        newest = max(newest, last)
+        made = Manifest(batch_id, decision, version, newest, runs, versions, alone)
         self._forget(numbers, made)
         _write(self._manifest_path(batch_id), asdict(made))
         return made
@@ -229,6 +240,21 @@ class Memory:
             log.exception("merging runs failed; a later batch tries again")
         else:
             self._merged = chosen
+
+    def _is_alone(self, before: Manifest | None, versions: dict[str, int]) -> bool:
+        if before is None:
+            since = time_range(self.history.seam, None)
+            tables = [self.history.lake.read(table).where(since) for table in (SCORES, FLAGGED)]
+            return all(table.isEmpty() for table in tables)
+        if not before.alone:
+            return False
+        for table in (SCORES, FLAGGED):
+            added = versions[table.name] - before.versions[table.name]
+            if added > 1:
+                done = self.history.lake.operations(table, before.versions[table.name])
+                if sum(name not in _MAINTENANCE for name in done) > 1:
+                    return False
+        return True
 
     def _take_merged(self, runs: Runs) -> None:
         """Put merged runs in the place of those that they were made of."""

@@ -24,7 +24,7 @@ from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import check_definition, create_tables, stamp
 from fraudlake.scoring.memory import Decision, Manifest, Memory
-from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, kept, time_range
+from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, cut, time_range
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -86,29 +86,29 @@ class StreamScorer:
         started = time.monotonic()
         good, inside = F.size("reasons") == 0, F.expr(time_range(None, self.until))
         counts: Counter = Counter()
-        with kept(checks.check(raw, self.dataset)) as checked:
-            counts["records"], counts["quarantine"], counts["outside"], first, last = checked.agg(
-                F.count("*"),
-                F.count_if(~good),
-                F.count_if(good & ~inside),
-                F.unix_micros(F.min(F.when(good & inside, F.col("event_time")))),
-                F.unix_micros(F.max(F.when(good & inside, F.col("event_time")))),
-            ).collect()[0]
-            if counts["quarantine"]:
-                rows = checks.quarantine_rows(checked.where(~good), self.dataset)
-                self.lake.append_once(QUARANTINE, rows, self._application(QUARANTINE), batch_id)
-            accepted = counts["records"] - counts["quarantine"] - counts["outside"]
-            if accepted:
-                rows = checked.where(good & inside).select(*self.memory.history.columns, "raw")
-                decision = Decision(
-                    self.model_version,
-                    bundle.digest(self._bundle(self.model_version)),
-                    self.threshold,
-                )
-                manifest = self.memory.begin(batch_id, decision, last)
-                counts |= self._score_whatever_is_lost(rows, manifest, first, last)
-                counts["duplicates"] = accepted - counts["scored"]
-                self.memory.merge(manifest)
+        checked = cut(checks.check(raw, self.dataset))
+        counts["records"], counts["quarantine"], counts["outside"], first, last = checked.agg(
+            F.count("*"),
+            F.count_if(~good),
+            F.count_if(good & ~inside),
+            F.unix_micros(F.min(F.when(good & inside, F.col("event_time")))),
+            F.unix_micros(F.max(F.when(good & inside, F.col("event_time")))),
+        ).collect()[0]
+        if counts["quarantine"]:
+            rows = checks.quarantine_rows(checked.where(~good), self.dataset)
+            self.lake.append_once(QUARANTINE, rows, self._application(QUARANTINE), batch_id)
+        accepted = counts["records"] - counts["quarantine"] - counts["outside"]
+        if accepted:
+            rows = checked.where(good & inside).select(*self.memory.history.columns, "raw")
+            decision = Decision(
+                self.model_version,
+                bundle.digest(self._bundle(self.model_version)),
+                self.threshold,
+            )
+            manifest = self.memory.begin(batch_id, decision, last)
+            counts |= self._score_whatever_is_lost(rows, manifest, first, last)
+            counts["duplicates"] = accepted - counts["scored"]
+            self.memory.merge(manifest)
         self.counts.update(counts)
         self.counts["batches"] += 1
         figures = ", ".join(f"{value} {name}" for name, value in counts.items())
@@ -162,26 +162,29 @@ class StreamScorer:
         scored = score_rows(features, files, decision.threshold, list(own.values()))
         scored = scored.withColumnsRenamed({alias: name for name, alias in own.items()})
         scored = stamp(scored, decision.model_version, self.feature_set.hash, decision.threshold)
-        with kept(scored) as scored, ThreadPoolExecutor() as pool:
-            is_flag = F.col("score") >= F.col("threshold")
-            new, flagged = scored.agg(F.count("*"), F.count_if(is_flag)).collect()[0]
-            if new:
-                writes = [
-                    pool.submit(history.remember, scored, batch_id),
-                    pool.submit(self._append, SCORES, scored, batch_id, within),
-                    pool.submit(self._append, FLAGGED, scored.where(is_flag), batch_id, within),
-                ]
-                for write in writes:
-                    write.result()
+        scored, is_flag = cut(scored), F.col("score") >= F.col("threshold")
+        new, flagged = scored.agg(F.count("*"), F.count_if(is_flag)).collect()[0]
+        tables = [(SCORES, scored), (FLAGGED, scored.where(is_flag))]
+        if not manifest.alone:
+            tables = [(table, self._missing(table, found, within)) for table, found in tables]
+        with ThreadPoolExecutor() as pool:
+            writes = [pool.submit(history.remember, scored, batch_id)]
+            for table, new_rows in tables:
+                application = self._application(table)
+                writes.append(
+                    pool.submit(self.lake.append_once, table, new_rows, application, batch_id)
+                )
+            for write in writes:
+                write.result()
         return Counter(scored=new, flagged=flagged)
 
-    def _append(self, table: Table, rows: DataFrame, batch_id: int, within: str) -> None:
+    def _missing(self, table: Table, rows: DataFrame, within: str) -> DataFrame:
+        """Rows whose key is not in a table that others write too."""
         from pyspark.sql import functions as F
 
         keys = list(table.key)
         standing = self.lake.read(table).where(within).select(*keys)
-        new = rows.join(F.broadcast(standing), keys, "left_anti")
-        self.lake.append_once(table, new, self._application(table), batch_id)
+        return rows.join(F.broadcast(standing), keys, "left_anti")
 
 
 def between(column: str, after: int, until: int) -> str:
