@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.scoring.conftest import END, SEAM
@@ -14,11 +15,11 @@ from fraudlake.errors import DataError
 from fraudlake.features.definition import load_feature_set
 from fraudlake.ingest import sources
 from fraudlake.models import bundle
-from fraudlake.scoring import replay
+from fraudlake.scoring import memory, replay
 from fraudlake.scoring.history import History
 from fraudlake.scoring.memory import Memory
 from fraudlake.scoring.stream import StreamScorer, run_stream
-from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake
+from fraudlake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, Lake
 
 FIRST = 50
 TYPES = {"customer_id": "bigint", "terminal_id": "bigint"}
@@ -28,9 +29,9 @@ def scorer_on(lake, files, version=1, threshold=None, **options):
     history = History(lake, lake.folder("stream"), TYPES, options.pop("seam", SEAM))
     known = {version: files, **options.pop("known", {})}
     dataset, feature_set = load_dataset("handbook"), load_feature_set("handbook")
-    memory = Memory(history, lake.folder("stream"), dataset, feature_set)
+    state = Memory(history, lake.folder("stream"), dataset, feature_set)
     return StreamScorer(
-        lake, dataset, feature_set, memory, version,
+        lake, dataset, feature_set, state, version,
         threshold or bundle.load(files).threshold(4), known.__getitem__, **options,
     )  # fmt: skip
 
@@ -116,16 +117,19 @@ def test_a_crash_at_any_write_is_made_good(
     monkeypatch, model, expected, first_scores, fresh_lake, batches, when, table
 ):
     """A batch dies before or after one of its writes, and is run again by a new process."""
-    write = Lake.append_once
 
-    def dying(self, target, *arguments):
-        if target.name == table and when == "before":
-            raise CrashError
-        write(self, target, *arguments)
-        if target.name == table:
-            raise CrashError
+    def dying(write):
+        def append(self, target, *arguments):
+            if target.name == table and when == "before":
+                raise CrashError
+            write(self, target, *arguments)
+            if target.name == table:
+                raise CrashError
 
-    monkeypatch.setattr(Lake, "append_once", dying)
+        return append
+
+    monkeypatch.setattr(Lake, "append_once", dying(Lake.append_once))
+    monkeypatch.setattr(Lake, "append", dying(Lake.append))
     with pytest.raises(CrashError):
         scorer_on(fresh_lake, model).process(batches[0], 0)
     monkeypatch.undo()
@@ -179,6 +183,81 @@ def test_what_the_batch_has_scored_and_flagged_stays(world, model, expected, fre
     assert scorer.counts["scored"] == FIRST
     assert sorted(fresh_lake.read(FLAGGED).collect()) == sorted(before)
     keys_are_unique(fresh_lake)
+
+
+def test_a_state_that_is_lost_or_damaged_is_built_anew(
+    model, expected, first_scores, fresh_lake, batches
+):
+    """From the lake's history and what the stream has seen; scores and flags do not change."""
+    scorer = scorer_on(fresh_lake, model)
+    scorer.process(batches[0], 0)
+    runs = sorted(scorer.memory.folder.glob("runs/terminal/*/*.run"))
+    runs[0].unlink()
+    content = bytearray(runs[-1].read_bytes())
+    content[-1] ^= 1
+    runs[-1].write_bytes(content)
+    scorer_on(fresh_lake, model).process(batches[1], 1)
+    assert written(fresh_lake) == (expected.scores, expected.flags)
+
+
+def test_labels_that_come_while_the_stream_runs(world, model, expected, fresh_lake, batches):
+    """Half of the labels are there at the start, half come before the second batch: some of known
+    transactions, some of those that come with it.
+    """
+    import shutil
+
+    everything = expected.lake.read(LABELS)
+    shutil.rmtree(fresh_lake.path(LABELS))
+    fresh_lake.create(LABELS)
+    fresh_lake.append(LABELS, everything.where("tx_id % 2 = 1"))
+    scorer = scorer_on(fresh_lake, model)
+    scorer.process(batches[0], 0)
+    fresh_lake.append(LABELS, everything.where("tx_id % 2 = 0"))
+    scorer.process(batches[1], 1)
+    scores, _ = written(fresh_lake)
+    second = {tx: score for tx, score in expected.scores.items() if tx not in first_of(world)}
+    assert second.items() <= scores.items()
+    assert scores != expected.scores
+
+
+def first_of(world):
+    live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"])
+    return set(live["TRANSACTION_ID"].iloc[:FIRST])
+
+
+def test_runs_are_merged_and_nothing_changes(
+    monkeypatch, spark, world, model, expected, fresh_lake
+):
+    monkeypatch.setattr(memory, "_MERGED_AT", 2)
+    scorer = scorer_on(fresh_lake, model)
+    live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"])
+    for number, rows in enumerate(np.array_split(np.arange(len(live)), 7)):
+        part = live.iloc[rows]
+        path = f"{fresh_lake.root}/part{number}.parquet"
+        part.to_parquet(path, index=False)
+        scorer.process(sources.read(spark, load_dataset("handbook"), path), number)
+        if scorer.memory._merging:
+            scorer.memory._merging.join()
+    assert written(fresh_lake) == (expected.scores, expected.flags)
+    left = {path.stem for path in scorer.memory.folder.glob("runs/customer/*/*.run")}
+    assert any(name.startswith("m") for name in left)
+    assert f"b{0:012d}" not in left
+
+
+def test_two_streams_on_one_state(model, fresh_lake):
+    first, second = scorer_on(fresh_lake, model), scorer_on(fresh_lake, model)
+    refused = pytest.raises(DataError, match="another running stream holds")
+    with first.memory.alone(), refused, second.memory.alone():
+        raise AssertionError("both run")
+    with second.memory.alone():
+        assert second.memory.folder.exists()
+
+
+def test_a_checkpoint_older_than_the_state_is_refused(model, fresh_lake, batches):
+    scorer = scorer_on(fresh_lake, model)
+    scorer.process(batches[0], 4)
+    with pytest.raises(DataError, match="checkpoint: got batch 0"):
+        scorer.process(batches[1], 0)
 
 
 def test_late_records_are_scored_with_what_is_known(model, first_scores, fresh_lake, batches):
