@@ -3,7 +3,10 @@
 Reads: transactions, labels.
 Writes: features (one row a transaction), metrics. A second run on equal transactions, labels and
 definitions changes nothing; without `from` and `to` the whole table is made right by computing what
-new and late transactions and labels touch, and the run tells how many rows that changed.
+new and late transactions and labels touch, and the run tells how many rows that changed. Where the
+feature set has changed, features that mean the same are kept and only the others computed. With
+`table=features_NAME` another definition stands beside the first; the jobs that read features take
+the same key.
 """
 
 from __future__ import annotations
@@ -24,6 +27,9 @@ class Arguments(job.Arguments):
     )
     features: names.FeatureSetName = Field(
         "handbook", description="feature set: name in conf/features, or YAML"
+    )
+    table: options.FeatureTable = Field(
+        "features", description="feature table of the lake: features, or features_NAME"
     )
     from_: options.Instant | None = Field(
         None, alias="from", description="first day or instant to build, UTC, included"
@@ -57,7 +63,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.features.build import build
     from fraudlake.tables import FEATURES, TRANSACTIONS, Lake
 
-    lake = Lake(spark, args.lake)
+    lake = Lake(spark, args.lake, args.table)
     lake.read(TRANSACTIONS)
     name = args.dataset or lake.properties(TRANSACTIONS).get("dataset")
     if not name:
@@ -65,7 +71,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     feature_set, dataset = _fitting(args.features, name)
     result = build(lake, feature_set, dataset, args.from_, args.to)
     version = lake.version(FEATURES)
-    run = runs.run_id("features", definition=feature_set.hash, version=version, **result["inputs"])
+    built = {"table": args.table, "definition": feature_set.hash, "version": version}
+    run = runs.run_id("features", **built, **result["inputs"])
     figures = {name: n for name, n in result.items() if name not in ("changed", "inputs")}
     runs.record(lake, "features", run, version, figures)
     return {

@@ -20,6 +20,9 @@ class Arguments(job.Arguments):
         "build/lake", description="folder, URI or catalog.schema of the tables"
     )
     model: str = Field("champion", description="alias or version number of the model")
+    table: options.FeatureTable = Field(
+        "features", description="feature table of the lake: features, or features_NAME"
+    )
     from_: options.Instant | None = Field(
         None, alias="from", description="first day or instant to compare, UTC, included"
     )
@@ -39,7 +42,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     version = registry.resolve(args.model)
     files = registry.files(version)
     threshold = bundle.load(files).threshold(args.alerts)
-    counts = parity.compare(Lake(spark, args.lake), files, version, threshold, args.from_, args.to)
+    lake = Lake(spark, args.lake, args.table)
+    counts = parity.compare(lake, files, version, threshold, args.from_, args.to)
     if counts["rows"] != counts["equal"] or counts["flags"] != counts["flags_equal"]:
         raise DataError(f"scores differ from a batch recomputation: {counts}")
     return {"model_version": version, "threshold": threshold, **counts}

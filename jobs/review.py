@@ -26,6 +26,9 @@ class Arguments(job.Arguments):
     features: names.FeatureSetName = Field(
         "handbook", description="feature set: name in conf/features, or YAML"
     )
+    table: options.FeatureTable = Field(
+        "features", description="feature table of the lake: features, or features_NAME"
+    )
     from_: options.Instant | None = Field(
         None, alias="from", description="first day or instant to look at, UTC, included"
     )
@@ -43,7 +46,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.features.definition import load_feature_set
     from fraudlake.tables import FEATURES, LABELS, Lake, time_range
 
-    lake = Lake(spark, args.lake)
+    lake = Lake(spark, args.lake, args.table)
     versions = {table.name: lake.version(table) for table in (FEATURES, LABELS)}
     newest = F.max_by("is_fraud", F.struct("known_at", "source")).alias("is_fraud")
     labels = lake.read(LABELS).groupBy("tx_id").agg(newest)
@@ -74,7 +77,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         for worth in worths
         for measure in ("coverage", "auc", "drift")
     }
-    inputs = {"features": args.features, "from": args.from_, "to": args.to}
+    inputs = {"features": args.features, "table": args.table, "from": args.from_, "to": args.to}
     run_id = runs.run_id("review", **inputs, **{f"{n}_version": v for n, v in versions.items()})
     runs.record(lake, "review", run_id, versions["features"], figures)
     page.show_review(worths)

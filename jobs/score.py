@@ -19,6 +19,9 @@ class Arguments(job.Arguments):
         "build/lake", description="folder, URI or catalog.schema of the tables"
     )
     model: str = Field("champion", description="alias or version number of the model")
+    table: options.FeatureTable = Field(
+        "features", description="feature table of the lake: features, or features_NAME"
+    )
     from_: options.Instant | None = Field(
         None, alias="from", description="first day or instant to score, UTC, included"
     )
@@ -33,7 +36,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.scoring import batch
     from fraudlake.tables import FEATURES, FLAGGED, Lake
 
-    lake = Lake(spark, args.lake)
+    lake = Lake(spark, args.lake, args.table)
     registry = Registry(args.lake)
     version = registry.resolve(args.model)
     result = batch.score_range(

@@ -23,6 +23,9 @@ class Arguments(job.Arguments):
         None, description="name in conf/datasets or a YAML file; if left out, what the lake holds"
     )
     features: names.FeatureSetName = Field("handbook", description="name in conf/features")
+    table: options.FeatureTable = Field(
+        "features", description="feature table of the lake: features, or features_NAME"
+    )
     model: names.ContenderName = Field("xgboost", description="contender: name in conf/models")
     train_from: options.Instant = Field(
         description="first day or instant of training, UTC, included"
@@ -85,7 +88,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.training.trial import Trial
 
     started = time.monotonic()
-    lake = Lake(spark, args.lake)
+    lake = Lake(spark, args.lake, args.table)
     lake.read(TRANSACTIONS)
     dataset = args.dataset or lake.properties(TRANSACTIONS)["dataset"]
     trial = Trial(

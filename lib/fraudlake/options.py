@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_FEATURE_TABLE = re.compile(r"^features(_[a-z0-9_]+)?$")
 _CATALOG = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){1,2}$")
 
 
@@ -62,6 +63,12 @@ def format_instant(value: datetime) -> str:
     return text.removesuffix("T00:00:00")
 
 
+def _feature_table(name: str) -> str:
+    if not _FEATURE_TABLE.match(name):
+        raise ValueError("features, or a name that begins so, such as features_v2")
+    return name
+
+
 def is_catalog(lake: str) -> bool:
     """True where a lake is `schema`-qualified (`main.fraud`) and not a path."""
     return bool(_CATALOG.match(lake)) and not Path(lake).exists()
@@ -92,6 +99,7 @@ Instant = Annotated[
 ]
 Lake = Annotated[str, AfterValidator(_absolute)]
 InputPath = Annotated[str, AfterValidator(_existing)]
+FeatureTable = Annotated[str, AfterValidator(_feature_table)]
 OutputPath = Annotated[str, AfterValidator(_absolute)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

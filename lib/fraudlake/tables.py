@@ -143,20 +143,33 @@ TABLES = {t.name: t for t in (TRANSACTIONS, LABELS, QUARANTINE, FEATURES, SCORES
 
 
 class Lake:
-    """All tables under one root: a folder or URI (`PATH/NAME`), or `catalog.schema` (`….NAME`)."""
+    """All tables under one root: a folder or URI (`PATH/NAME`), or `catalog.schema` (`….NAME`).
 
-    def __init__(self, spark: SparkSession, root: str) -> None:
+    Parameters
+    ----------
+    features
+        Name of the table that stands for `FEATURES`: feature tables of several definitions can
+        stand side by side.
+    """
+
+    def __init__(self, spark: SparkSession, root: str, features: str = FEATURES.name) -> None:
         self.spark = spark
         self.root = root.rstrip("/")
+        self.features = features
         self.in_catalog = is_catalog(self.root)
+
+    def _name(self, table: Table) -> str:
+        return self.features if table is FEATURES else table.name
 
     def reference(self, table: Table) -> str:
         """How SQL names the table."""
-        return f"{self.root}.{table.name}" if self.in_catalog else f"delta.`{self.path(table)}`"
+        if self.in_catalog:
+            return f"{self.root}.{self._name(table)}"
+        return f"delta.`{self.path(table)}`"
 
     def path(self, table: Table) -> str:
         """Where a path lake keeps the table."""
-        return f"{self.root}/{table.name}"
+        return f"{self.root}/{self._name(table)}"
 
     def folder(self, name: str) -> str:
         """A working folder of the lake (snapshots, stream state): in its root or the warehouse."""
@@ -182,8 +195,8 @@ class Lake:
         """
         if not self.exists(table):
             raise DataError(
-                f"{table.name}: got no table under {self.root}, expected one; run the job that "
-                "writes it first (ingest → features → train → score)"
+                f"{self._name(table)}: got no table under {self.root}, expected one; run the job "
+                "that writes it first (ingest → features → train → score)"
             )
         if version is None:
             return self.spark.table(self.reference(table))
@@ -234,6 +247,12 @@ class Lake:
         prefix = "fraudlake."
         return {r[0].removeprefix(prefix): r[1] for r in rows if r[0].startswith(prefix)}
 
+    def set_property(self, table: Table, name: str, value: str) -> None:
+        """Write `fraudlake.NAME`, in a commit of its own, where it says something else."""
+        if self.properties(table).get(name) != value:
+            setting = _settings({f"fraudlake.{name}": value})
+            self.spark.sql(f"ALTER TABLE {self.reference(table)} SET {setting}")
+
     def create(
         self,
         table: Table,
@@ -265,8 +284,8 @@ class Lake:
             ]
             if wrong:
                 raise DataError(
-                    f"{table.name} under {self.root} has other columns: {'; '.join(wrong)}; use "
-                    "another lake, or the data set and feature set that made this one"
+                    f"{self._name(table)} under {self.root} has other columns: {'; '.join(wrong)}; "
+                    "use another lake, or the data set and feature set that made this one"
                 )
             return
         fields = ", ".join(
@@ -279,8 +298,7 @@ class Lake:
         if table.change_feed:
             settings["delta.enableChangeDataFeed"] = "true"
         cluster = f"CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else ""
-        quoted = ", ".join(f"'{name}' = '{value}'" for name, value in settings.items())
-        shown = f"TBLPROPERTIES ({quoted})" if settings else ""
+        shown = _settings(settings) if settings else ""
         self.spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self.reference(table)} ({fields}) USING delta "
             f"{cluster} {shown}"
@@ -348,6 +366,13 @@ class Lake:
             writer.saveAsTable(self.reference(table))
         else:
             writer.save(self.path(table))
+
+
+def _settings(settings: Mapping[str, str]) -> str:
+    """The clause TBLPROPERTIES; values may hold any character."""
+    escaped = {n: v.replace("\\", "\\\\").replace("'", "\\'") for n, v in settings.items()}
+    quoted = ", ".join(f"'{name}' = '{value}'" for name, value in escaped.items())
+    return f"TBLPROPERTIES ({quoted})"
 
 
 def time_range(start: datetime | None, end: datetime | None, column: str = "event_time") -> str:

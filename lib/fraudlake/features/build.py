@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from fraudlake.features.hot import find_cuts
 from fraudlake.features.increment import increment, write
 from fraudlake.features.layout import by_time
 from fraudlake.features.touched import WholeBuildError
+from fraudlake.features.versions import converted
 from fraudlake.options import format_instant, parse_instant
 from fraudlake.tables import FEATURES, LABELS, TRANSACTIONS, Lake, Table, time_range
 
@@ -28,7 +30,10 @@ log = logging.getLogger("fraudlake")
 
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 # Commits that change no row.
-_UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END", "CLUSTER BY", "SET TBLPROPERTIES")
+_UPKEEP = (
+    *("OPTIMIZE", "VACUUM START", "VACUUM END"),
+    *("CLUSTER BY", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES"),
+)
 
 
 def build(
@@ -43,21 +48,23 @@ def build(
     Re-run rule: equal transactions, labels, definition and range make no commit. Without a range,
     only what came to transactions and labels since the last build is computed, with the rows that
     it touches, however late it came; the table equals a first build. A range is computed afresh.
-    What a build was made from stands in its commit's metadata.
+    A table of another definition keeps the features that both define alike; the others alone are
+    computed or dropped. What a build was made from stands in its commit's metadata, what its
+    columns mean (`FeatureSet.text`) in the table's property `fraudlake.definition`.
 
     Parameters
     ----------
     start, end
-        Only transactions with start ≤ event_time < end (None: no bound). Without both, a table of
-        another definition is replaced, columns and all.
+        Only transactions with start ≤ event_time < end (None: no bound).
 
     Returns
     -------
     dict
         `rows` (in the range), `changed` (whether anything was written), `inputs` (table → version
-        that was read); and where only a part was computed, `new` and `updated` (rows written),
+        that was read). Where only some rows were computed, `new` and `updated` (rows written),
         `scores_affected` and `flagged_affected` (rows of `scores` and `flagged` about those
-        updated).
+        updated). Where only some features were, `features_kept`, `features_computed` and
+        `features_dropped`.
 
     Raises
     ------
@@ -84,19 +91,18 @@ def build(
     other = _other_definition(lake, feature_set.hash, columns)
     if other and within != "true":
         raise DataError(
-            f"features: got definition {feature_set.hash} (feature set {feature_set.name}) for a "
-            f"part of a table made by {other}; run without from and to to rebuild the table whole, "
-            "or use another lake"
+            f"{lake.features}: got definition {feature_set.hash} (feature set {feature_set.name}) "
+            f"for a part of a table made by definition {other}; run without from and to to make the"
+            " whole table so, or name another one, such as table=features_v2"
         )
     figures: dict[str, int] | None = {}
     changed = other is not None or not _is_current(lake, note)
     if changed:
         with _noted(lake, note), _few(statements) as few:
-            afresh = other is not None or within != "true"
-            figures = None if afresh else _add(lake, feature_set, dataset, note, few)
-            if figures is not None:
-                changed = figures["new"] + figures["updated"] > 0
-            else:
+            figures = None
+            if within == "true":
+                figures = _in_parts(lake, feature_set, dataset, transactions, note, other, few)
+            if figures is None:
                 # In the lookback before the range, transactions count in windows, no more.
                 earlier = time_range(start - feature_set.lookback, start) if start else "false"
                 before = transactions.where(earlier)
@@ -105,11 +111,13 @@ def build(
                 rows = compute(targets, lambda _: before, few, feature_set, dataset.entities, cuts)
                 rows = by_time(rows, targets)
                 if other:
-                    log.info("features: replacing the table made by %s", other)
+                    log.info("features: replacing the table made by definition %s", other)
                     _replace_table(lake, rows)
                 else:
-                    lake.create(FEATURES, columns)
+                    lake.create(FEATURES, columns, {"definition": feature_set.text})
                     lake.replace_where(FEATURES, rows, within)
+            changed = figures is None or any(figures.values())
+    lake.set_property(FEATURES, "definition", feature_set.text)
     count, expected = lake.read(FEATURES).where(within).count(), targets.count()
     if count != expected:
         raise DataError(
@@ -119,29 +127,51 @@ def build(
     return {"rows": count, "changed": changed, "inputs": versions} | (figures or {})
 
 
-def _add(
+def _in_parts(
     lake: Lake,
     feature_set: FeatureSet,
     dataset: Dataset,
+    transactions: DataFrame,
     note: Mapping[str, Any],
+    other: str | None,
     few: DataFrame | None,
 ) -> dict[str, int] | None:
-    """Bring the whole table up to date by what came since it was built; None where it cannot be."""
+    """Bring the whole table up to date, features first, then rows; None where it cannot be.
+
+    Between the two commits kept features are as of the last build and new ones as of now; the rows
+    where that matters are those that the second one looks at anyway.
+    """
+    figures: dict[str, int] = {}
     try:
-        since = _standing(lake, note)
-        until = {name: version for name, (_, version) in note["inputs"].items()}
-        with increment(lake, feature_set, dataset.entities, since, until, few) as found:
-            if found.new + found.updated:
-                write(lake, found)
-            return {
-                "new": found.new,
-                "updated": found.updated,
-                "scores_affected": found.scores,
-                "flagged_affected": found.flags,
-            }
+        if other:
+            since = _standing(lake, {**note, "definition": other})
+            rows, plan = converted(lake, feature_set, dataset.entities, transactions, few)
+            log.info(
+                "features: computing %s; keeping %d others; dropping %s",
+                ", ".join(plan.computed) or "none",
+                len(plan.kept),
+                ", ".join(plan.dropped) or "none",
+            )
+            inputs = {name: [same, since[name]] for name, (same, _) in note["inputs"].items()}
+            with _noted(lake, {**note, "inputs": inputs}):
+                _replace_table(lake, by_time(rows, lake.read(FEATURES)))
+            figures |= {f"features_{how}": len(names) for how, names in asdict(plan).items()}
+        if not _is_current(lake, note):
+            since = _standing(lake, note)
+            until = {name: version for name, (_, version) in note["inputs"].items()}
+            with increment(lake, feature_set, dataset.entities, since, until, few) as found:
+                if found.new + found.updated:
+                    write(lake, found)
+                figures |= {
+                    "new": found.new,
+                    "updated": found.updated,
+                    "scores_affected": found.scores,
+                    "flagged_affected": found.flags,
+                }
     except WholeBuildError as why:
         log.info("features: building the whole table: %s", why)
         return None
+    return figures
 
 
 def _identity(lake: Lake, table: Table) -> str:
@@ -151,14 +181,14 @@ def _identity(lake: Lake, table: Table) -> str:
 
 
 def _other_definition(lake: Lake, wanted: str, columns: Mapping[str, str]) -> str | None:
-    """What made the table, where that is not the wanted definition."""
+    """Hash of the definition that made the table, where that is not the wanted one."""
     if not lake.exists(FEATURES):
         return None
     table = lake.read(FEATURES)
     row = table.select("definition").first()
     if row is None:
-        return None if set(columns) <= set(table.columns) else "another definition (it is empty)"
-    return None if row[0] == wanted else f"definition {row[0]}"
+        return None if set(columns) <= set(table.columns) else "unknown (it is empty)"
+    return None if row[0] == wanted else row[0]
 
 
 def _builds(lake: Lake) -> Iterator[dict[str, Any]]:
@@ -195,11 +225,13 @@ def _standing(lake: Lake, note: Mapping[str, Any]) -> dict[str, int]:
     for earlier in _builds(lake):
         if earlier.get("definition") != note["definition"]:
             break
+        # What a definition does not read has not changed for it.
+        read = {name: earlier["inputs"].get(name, now) for name, now in note["inputs"].items()}
         for name, (identity, version) in note["inputs"].items():
-            if earlier["inputs"][name][0] != identity or earlier["inputs"][name][1] > version:
+            if read[name][0] != identity or read[name][1] > version:
                 raise WholeBuildError(f"{name} was replaced")
         if _covers(earlier, {"from": None, "to": None}):
-            return {name: version for name, (_, version) in earlier["inputs"].items()}
+            return {name: version for name, (_, version) in read.items()}
     raise WholeBuildError("no build of the whole table stands unchanged")
 
 

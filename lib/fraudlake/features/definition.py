@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from fraudlake import options, resources
 from fraudlake.errors import ConfigError
@@ -50,6 +57,7 @@ class FeatureSet(BaseModel):
         description="list of features: `column`, `category`, `same`, `calendar`, `ratio`, or "
         "`entity`, `operations`, `windows`",
     )
+    _only: frozenset[str] | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _names_are_right(self) -> FeatureSet:
@@ -74,17 +82,28 @@ class FeatureSet(BaseModel):
     @cached_property
     def features(self) -> list[Feature]:
         """The single features, in order; within one block by window, then by operation."""
-        return [feature for block in self.declared for feature in block.resolve()]
+        every = [feature for block in self.declared for feature in block.resolve()]
+        return every if self._only is None else [f for f in every if f.name in self._only]
+
+    def only(self, names: Collection[str]) -> FeatureSet:
+        """The set with no more than the features of these names."""
+        return FeatureSet.model_construct(
+            name=self.name, declared=self.declared, _only=frozenset(names)
+        )
 
     @cached_property
-    def hash(self) -> str:
-        """16 hex digits that name the definition: SHA-256 of all features and the kernels' version.
+    def text(self) -> str:
+        """What the hash covers, as JSON: `kernel`, the kernels' version, and all `features`.
 
         Formatting, comments, key order, `7d` or `168h` and the set's name make no difference.
         """
         content = {"kernel": KERNEL_VERSION, "features": [f.content() for f in self.features]}
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits that name the definition, made from `text`."""
+        return hash_of(self.text)
 
     @property
     def lookback(self) -> timedelta:
@@ -189,6 +208,11 @@ def _column_problem(feature: Feature, dataset: Dataset) -> str | None:
             exact = "; doubles are neither added nor told apart exactly" if kind == "double" else ""
             return f"got the {kind} column {column}, expected one of {', '.join(wanted)}{exact}"
     return None
+
+
+def hash_of(text: str) -> str:
+    """First 16 hex digits of the SHA-256 of a definition's text (`FeatureSet.text`)."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def load_feature_set(name: str) -> FeatureSet:

@@ -55,6 +55,7 @@ class Trial:
             "contender": self.contender.model_dump(mode="json"),
             "dataset": self.dataset.name,
             "definition": self.feature_set.hash,
+            "features_table": self.lake.features,
             "features_version": self.lake.version(FEATURES),
             "labels_version": self.lake.version(LABELS),
             **self.split.windows(),
