@@ -43,6 +43,13 @@ def test_fields(load):
     assert dataset.column_types()["card_id"] == "string"
 
 
+def test_a_table_of_ranges_lies_beside_the_yaml(load, tmp_path):
+    (tmp_path / "ranges.csv").write_text("cidr,country\n")
+    text = GOOD.replace("required: false", "required: false, ranges: {file: ranges.csv, column: a}")
+    found = load(text.replace("ranges.csv", "./ranges.csv")).columns["card_id"].ranges
+    assert found.file == str(tmp_path / "ranges.csv")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -50,6 +57,13 @@ def test_fields(load):
         ("id, type: bigint", "id, type: bigint, required: false", "tx_id required"),
         ("type: string,", "type: string, minimum: 1,", "not on a string"),
         ("string, required: false", "string, subnet: 24", "subnet on a string that is not"),
+        ("required: false", "ranges: {file: mine.yaml, column: a}", "file: got 'mine.yaml'"),
+        ("required: false", "ranges: {file: no.csv, column: a}", "csv or .parquet file that exis"),
+        (
+            "required: false",
+            "subnet: 24, ranges: {file: s3://b/a.csv, column: a}",
+            "one of the two",
+        ),
         ("card_id", "known_at", "known_at is not one"),
         ("card_id", "_card", "_card is not one"),
         ("card_id", "card.id", "card.id is not one"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
@@ -19,6 +20,28 @@ RESERVED = (
     *("raw", "source_file", "ingested_at", "is_fraud", "known_at"),
     *("reasons", "unknown", "absent"),
 )
+
+
+class Ranges(BaseModel):
+    """A table of ranges of IP addresses that a user brings, and its column that is wanted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str = Field(
+        description="CSV with a header, or Parquet, beside this YAML: `first` and `last` address "
+        "of a range, or `cidr`, and the column"
+    )
+    column: str = Field(description="what is wanted, such as country")
+
+    @field_validator("file")
+    @classmethod
+    def _beside_the_yaml(cls, value: str, info: Any) -> str:
+        path = Path((info.context or {}).get("folder", ""), value)
+        if value.endswith((".csv", ".parquet")) and ("://" in value or path.exists()):
+            return value if "://" in value else str(path.absolute())
+        raise ValueError(
+            "a .csv or .parquet file that exists, its path from the folder of the YAML"
+        )
 
 
 class Column(BaseModel):
@@ -39,14 +62,21 @@ class Column(BaseModel):
         description="keep the network of an IP address, its first so many bits (IPv6: 48); null "
         "where the text is no address",
     )
+    ranges: Ranges | None = Field(
+        None, description="keep what a table of ranges says of an IP address; null where nothing"
+    )
 
     @model_validator(mode="after")
     def _bounds_fit(self) -> Column:
         bounded = self.minimum is not None or self.maximum is not None
         if bounded and self.type in ("boolean", "string", "timestamp"):
             raise ValueError(f"minimum and maximum on numbers only, not on a {self.type}")
-        if self.subnet and (self.type != "string" or self.required or self.values):
-            raise ValueError("subnet on a string that is not required and has no list of values")
+        derived = [name for name in ("subnet", "ranges") if getattr(self, name)]
+        if derived and (self.type != "string" or self.required or self.values or derived[1:]):
+            raise ValueError(
+                f"{' and '.join(derived)} on a string that is not required and has no list of "
+                "values, and one of the two"
+            )
         return self
 
 
@@ -139,6 +169,9 @@ def load_dataset(name: str) -> Dataset:
     path = resources.find("datasets", name)
     name = name if path.stem == name else str(path.absolute())
     try:
-        return Dataset.model_validate({**(yaml.safe_load(path.read_text()) or {}), "name": name})
+        return Dataset.model_validate(
+            {**(yaml.safe_load(path.read_text()) or {}), "name": name},
+            context={"folder": path.parent},
+        )
     except (ValidationError, yaml.YAMLError, TypeError) as error:
         raise ConfigError([f"{path.name}: {line}" for line in explain(error, Dataset)]) from None

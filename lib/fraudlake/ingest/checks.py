@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fraudlake.ingest import cards
+from fraudlake.ingest import addresses, cards
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -27,9 +27,6 @@ _LOCAL = f"^{_CLOCK}$"
 _ZONED = f"^{_CLOCK} ?(Z|UTC|[+-]\\d{{2}}(:?\\d{{2}})?)$"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
-_OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
-_IPV4 = rf"^{_OCTET}(\.{_OCTET}){{3}}$"
-_IPV6 = r"^(?=.*:.*:)(?!.*::.*::)[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}$"
 _WIDE = "decimal(38,18)"
 # Money that went through a binary float (285.79999999999995): a few units in its last place, which
 # below 10^12 are less than a third decimal.
@@ -85,13 +82,16 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
         *[_text(source, F.col("fields")).alias(name) for name, source in sources.items()]
     )
     rows = raw.select(*kept, F.col("corrupt").alias("_corrupt"), texts.alias("_texts"))
-    networks = {name: column.subnet for name, column in dataset.columns.items() if column.subnet}
-    typed = [
-        _subnet(F.col("_texts")[name], networks[name]).alias(name)
-        if name in networks
-        else _typed(F.col("_texts")[name], kinds[name], dataset.timezone).alias(name)
-        for name in sources
-    ]
+
+    def value(name: str) -> Column:
+        text, column = F.col("_texts")[name], dataset.columns.get(name)
+        if column and column.subnet:
+            return addresses.network(text, column.subnet)
+        if column and column.ranges:
+            return addresses.looked_up(text, column.ranges.file, column.ranges.column)
+        return _typed(text, kinds[name], dataset.timezone)
+
+    typed = [value(name).alias(name) for name in sources]
     rows = rows.select(*kept, "_corrupt", "_texts", *typed)
 
     problems = [p for name, column in dataset.columns.items() for p in _problems(name, column)]
@@ -225,35 +225,11 @@ def _typed(text: Column, kind: str, zone: str) -> Column:
     return text
 
 
-def _subnet(address: Column, bits: int) -> Column:
-    """Network of an IPv4 address (`192.0.2.0/24`) or an IPv6 one (`2001:db8:0::/48`), else null."""
-    from pyspark.sql import functions as F
-
-    octets = F.transform(F.split(address, r"\."), lambda octet: octet.try_cast("bigint"))
-    number = F.aggregate(octets, F.lit(0).cast("bigint"), lambda whole, octet: whole * 256 + octet)
-    network = number - number % (1 << (32 - bits))
-    places = [F.pmod(F.floor(network / (1 << shift)), F.lit(256)) for shift in (24, 16, 8, 0)]
-    ipv4 = F.concat(
-        F.concat_ws(".", *[place.cast("string") for place in places]), F.lit(f"/{bits}")
-    )
-    groups = F.split(F.split(F.lower(address), "::")[0], ":")
-    padded = F.slice(F.concat(groups, F.array(F.lit("0"), F.lit("0"), F.lit("0"))), 1, 3)
-    bare = F.transform(padded, lambda group: F.regexp_replace(group, "^0*(?=.)", ""))
-    ipv6 = F.concat(F.concat_ws(":", F.transform(bare, _or_zero)), F.lit("::/48"))
-    return F.when(address.rlike(_IPV4), ipv4).when(address.rlike(_IPV6), ipv6)
-
-
-def _or_zero(group: Column) -> Column:
-    from pyspark.sql import functions as F
-
-    return F.when(group == "", F.lit("0")).otherwise(group)
-
-
 def _problems(name: str, column: Field) -> list[Column]:
     """Everything that can be wrong with one column."""
     from pyspark.sql import functions as F
 
-    if column.subnet:
+    if column.subnet or column.ranges:
         return []
 
     value, text = F.col(name), F.col("_texts")[name]
