@@ -1,4 +1,4 @@
-"""Review the features: coverage, drift over months, strength alone, likeness; what to drop and why.
+"""Review the features: coverage, drift, strength alone, likeness, cost; what to drop and why.
 
 Categories are left out; give `from=` a day by which the windows are full, or they drift.
 
@@ -44,6 +44,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.errors import DataError
     from fraudlake.features import review
     from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.explain import cost
     from fraudlake.tables import FEATURES, LABELS, Lake, time_range
 
     lake = Lake(spark, args.lake, args.table)
@@ -51,8 +52,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
     newest = F.max_by("is_fraud", F.struct("known_at", "source")).alias("is_fraud")
     labels = lake.read(LABELS).groupBy("tx_id").agg(newest)
     rows = lake.read(FEATURES).where(time_range(args.from_, args.to)).join(labels, "tx_id")
-    declared = load_feature_set(args.features).features
-    features = [feature.name for feature in declared if feature.sql_type != "string"]
+    feature_set = load_feature_set(args.features)
+    costs = {f.name: cost(f, feature_set) for f in feature_set.features if f.sql_type != "string"}
+    features = list(costs)
     missing = sorted(set(features) - set(rows.columns))
     if missing:
         raise DataError(
@@ -68,9 +70,10 @@ def run(spark: Any, args: Arguments) -> job.Result:
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     with (output / "features.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(asdict(worths[0])))
+        lines = [asdict(worth) | {"cost": costs[worth.name]} for worth in worths]
+        writer = csv.DictWriter(file, list(lines[0]))
         writer.writeheader()
-        writer.writerows(asdict(worth) for worth in worths)
+        writer.writerows(lines)
     review.picture(counts, worths).savefig(output / "features.png", dpi=100)
     figures = {
         f"{worth.name}.{measure}": getattr(worth, measure)
@@ -80,7 +83,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     inputs = {"features": args.features, "table": args.table, "from": args.from_, "to": args.to}
     run_id = runs.run_id("review", **inputs, **{f"{n}_version": v for n, v in versions.items()})
     runs.record(lake, "review", run_id, versions["features"], figures)
-    page.show_review(worths)
+    page.show_review(worths, costs)
     return {
         "rows": int(counts.rows[:, 0].sum()),
         "frauds": int(counts.frauds[:, 0].sum()),

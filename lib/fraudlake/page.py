@@ -74,8 +74,8 @@ def show(
     console.rule()
 
 
-def show_review(worths: Sequence[Worth]) -> None:
-    """Print one line for each feature to standard output."""
+def show_review(worths: Sequence[Worth], costs: Mapping[str, str]) -> None:
+    """Print one line for each feature to standard output; `costs`: feature → what it costs."""
     from rich.console import Console
     from rich.table import Table as Grid
 
@@ -83,13 +83,13 @@ def show_review(worths: Sequence[Worth]) -> None:
     for name in ("AUC alone", "coverage", "drift (PSI)"):
         grid.add_column(name, justify="right")
     grid.add_column("most like")
+    grid.add_column("costs")
     grid.add_column("drop, because")
     for worth in worths:
         like = f"{worth.alike} ({worth.correlation:.2f})" if worth.alike else ""
         drift = f"{worth.drift:.3f} {worth.month}"
-        grid.add_row(
-            worth.name, f"{worth.auc:.3f}", f"{worth.coverage:.1%}", drift, like, worth.drop
-        )
+        strength, coverage = f"{worth.auc:.3f}", f"{worth.coverage:.1%}"
+        grid.add_row(worth.name, strength, coverage, drift, like, costs[worth.name], worth.drop)
     Console(width=150, highlight=False).print(grid)
 
 

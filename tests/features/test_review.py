@@ -119,6 +119,7 @@ def test_job_writes_table_picture_and_metrics(spark, lake, tmp_path):
     with (tmp_path / "review" / "features.csv").open() as file:
         (line,) = csv.DictReader(file)
     assert float(line["auc"]) == 1
+    assert line["cost"] == "no shuffle, no search, no memory"
     version = lake.version(METRICS)
     assert job.call("review", spark, **arguments) == result
     assert Lake(spark, lake.root).version(METRICS) == version
