@@ -142,7 +142,7 @@ def test_another_definition_replaces_the_whole_table_and_never_a_part(filled, tm
 
 def test_lost_rows_are_an_error(filled, monkeypatch):
     monkeypatch.setattr(build_module, "compute", lambda *a: compute(*a).where("tx_id > 3"))
-    with pytest.raises(DataError, match="got 196 rows, expected 200, one for each transaction"):
+    with pytest.raises(DataError, match="got 196 rows, expected one for each of 200 transactions"):
         build(filled, load_feature_set("handbook"), load_dataset("handbook"))
 
 

@@ -6,12 +6,22 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from fraudlake.datasets import load_dataset
+from fraudlake.errors import DataError
+from fraudlake.features.build import build
 from fraudlake.features.compute import compute
 from fraudlake.features.feature import COMPARING
+from fraudlake.features.hot import Cut
 from fraudlake.features.kernels import Events, windows
+from fraudlake.features.layout import by_time
+from fraudlake.tables import FEATURES, TRANSACTIONS, Lake
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+SCHEMA = (
+    "tx_id bigint, event_time timestamp, amount decimal(18,2), customer_id bigint, "
+    "terminal_id bigint, latitude double, longitude double"
+)
 OPERATIONS = [
     *("count", "age", "since", "time_of_day", {"distinct": "terminal_id"}),
     *({name: "amount"} for name in ("sum", "mean", "std", "min", "max", "ratio", "zscore")),
@@ -62,11 +72,7 @@ def test_2_keys_that_run_together_stay_apart(spark, feature_set, entities):
             "empty": None,
         }
     )
-    frame = spark.createDataFrame(
-        rows,
-        "tx_id bigint, event_time timestamp, amount decimal(18,2), customer_id bigint, "
-        "terminal_id bigint, latitude double, longitude double",
-    )
+    frame = spark.createDataFrame(rows, SCHEMA)
     found = compute(frame, lambda _: frame.where("false"), None, features, entities)
     names = [feature.name for feature in features.features]
     values = [tuple(r) for r in found.orderBy("tx_id").select(*names).collect()]
@@ -79,6 +85,31 @@ def test_3_the_edge_of_a_window_does_not_depend_on_neighbours(kernel, feature_se
     old, new = row(1, 0 * HOUR, 1000, terminal=9, place=(50.0, 50.0)), row(2, 10 * HOUR, 3)
     features = all_operations(feature_set)
     assert kernel([old, *between, new], [], features)[2] == kernel([*between, new], [], features)[2]
+
+
+def test_4_a_task_run_again_sends_each_row_to_the_same_place(spark, world, feature_set, entities):
+    """Salt that was drawn anew in a retried task doubled some rows and lost as many others."""
+    transactions, statements = world(6, rows=300, customers=9)
+    features = feature_set(
+        {"entity": "customer", "operations": ["count"], "windows": ["1d"]},
+        {"entity": "terminal", "operations": [{"rate": "fraud"}], "windows": ["1d"], "delay": "7d"},
+    )
+    day = 86_400_000_000
+    cuts = {"customer": Cut((0, 1), 2 * day, day)}
+    said = spark.createDataFrame(statements)
+
+    def found(rows, partitions):
+        frame = spark.createDataFrame(rows, SCHEMA).repartition(partitions, "tx_id")
+        made = compute(frame, lambda _: frame.where("false"), said, features, entities, cuts)
+        return by_time(made, frame)
+
+    forth, back = found(transactions, 2), found(transactions[::-1], 3)
+    plans = forth._jdf.queryExecution()
+    # Nothing is drawn, and no row's place depends on its place before.
+    assert plans.optimizedPlan().deterministic()
+    assert "Exchange hashpartitioning" in plans.sparkPlan().toString() + plans.toString()
+    assert "RoundRobinPartitioning" not in plans.toString()
+    assert sorted(forth.collect()) == sorted(back.collect())
 
 
 def test_5_no_feature_changes_what_another_one_uses(feature_set):
@@ -150,3 +181,26 @@ def test_6_what_comes_later_is_not_seen(kernel, feature_set, current):
     assert kernel([*past, *later], [], features)[4] == before
     in_time = kernel(past, [known | {"known_at": last["event_time"]}], features)[4]
     assert in_time["customer_rate_fraud_10h_delay2h"] == pytest.approx(1 / 3)
+
+
+def test_7_a_write_that_loses_rows_fails_the_run(lake, feature_set, monkeypatch):
+    """Failed writes that only raised a counter lost features, and every total looked right."""
+    lake.create(TRANSACTIONS, {"customer_id": "bigint", "terminal_id": "bigint"})
+    rows = lake.spark.createDataFrame([row(i, i * HOUR) for i in range(6)], SCHEMA)
+    wanted = rows.selectExpr("*", "event_time AS ingested_at", "'x' AS source_file")
+    lake.insert_missing(TRANSACTIONS, wanted)
+    features = feature_set({"entity": "customer", "operations": ["count"], "windows": ["2h"]})
+    write = Lake.replace_where
+
+    def lossy(self, table, rows, within):
+        first = rows.where("tx_id = 1")
+        write(self, table, rows.where("tx_id <> 5").unionByName(first), within)
+
+    monkeypatch.setattr(Lake, "replace_where", lossy)
+    with pytest.raises(DataError, match="got 6 rows, expected one for each of 6 transactions"):
+        build(lake, features, load_dataset("handbook"))
+    assert lake.read(FEATURES).count() == 0
+    monkeypatch.undo()
+    assert build(lake, features, load_dataset("handbook"))["changed"]
+    counts = lake.read(FEATURES).select("tx_id", "customer_count_2h").collect()
+    assert sorted(counts) == [(0, 1), *((i, 2) for i in range(1, 6))]

@@ -46,12 +46,12 @@ def sets(tmp_path):
 
 @pytest.fixture
 def parts(spark, world, tmp_path):
-    """A lake with 35 days of transactions and half of the labels; and what came later."""
+    """A lake with 38 days of transactions and half of the labels; and what came later."""
     transactions, labels = world(5, rows=400, customers=30, terminals=20)
     lake = Lake(spark, str(tmp_path / "lake"))
     lake.create(TRANSACTIONS, {"customer_id": "bigint", "terminal_id": "bigint"})
     lake.create(LABELS)
-    late = [r for r in transactions if r["event_time"] > START + 35 * DAY or r["tx_id"] % 50 == 0]
+    late = [r for r in transactions if r["event_time"] > START + 38 * DAY or r["tx_id"] % 99 == 0]
     add(lake, TRANSACTIONS, [r for r in transactions if r not in late])
     add(lake, LABELS, labels[::2])
     return lake, late, labels[1::2]
@@ -131,7 +131,7 @@ def test_a_feature_gained_is_computed_alone_and_increments_go_on(parts, sets, co
 
     # Features go and rows come: the one without a computation, the other as ever.
     add(lake, TRANSACTIONS, late)
-    add(lake, LABELS, said)
+    add(lake, LABELS, said[:4])
     computed.clear()
     fewer = new.only({"customer_count_2d", "terminal_rate_fraud_5d_delay7d", "amount"})
     result = build(lake, fewer, DATASET)

@@ -70,7 +70,7 @@ def build(
     ------
     DataError
         A table is missing; a range is asked for and the table was made by another definition; or
-        not each transaction has its one row afterwards.
+        not each transaction had its one row afterwards, and the table was put back.
     """
     labelled = any(feature.over_labels for feature in feature_set.features)
     sources = [TRANSACTIONS, LABELS] if labelled else [TRANSACTIONS]
@@ -96,7 +96,7 @@ def build(
             " whole table so, or name another one, such as table=features_v2"
         )
     figures: dict[str, int] | None = {}
-    changed = other is not None or not _is_current(lake, note)
+    changed, before = other is not None or not _is_current(lake, note), lake.version(FEATURES)
     if changed:
         with _noted(lake, note), _few(statements) as few:
             figures = None
@@ -105,10 +105,10 @@ def build(
             if figures is None:
                 # In the lookback before the range, transactions count in windows, no more.
                 earlier = time_range(start - feature_set.lookback, start) if start else "false"
-                before = transactions.where(earlier)
+                past = transactions.where(earlier)
                 reached = transactions.where(f"({earlier}) OR ({within})")
                 cuts = find_cuts(reached, feature_set, dataset.entities)
-                rows = compute(targets, lambda _: before, few, feature_set, dataset.entities, cuts)
+                rows = compute(targets, lambda _: past, few, feature_set, dataset.entities, cuts)
                 rows = by_time(rows, targets)
                 if other:
                     log.info("features: replacing the table made by definition %s", other)
@@ -118,13 +118,16 @@ def build(
                     lake.replace_where(FEATURES, rows, within)
             changed = figures is None or any(figures.values())
     lake.set_property(FEATURES, "definition", feature_set.text)
-    count, expected = lake.read(FEATURES).where(within).count(), targets.count()
+    # Rows that an increment leaves alone were looked at when they were written.
+    written = changed and "new" not in (figures or {})
+    count, expected = (_rows(t, written) for t in (lake.read(FEATURES).where(within), targets))
     if count != expected:
+        lake.spark.sql(f"RESTORE {lake.reference(FEATURES)} TO VERSION AS OF {max(before, 0)}")
         raise DataError(
-            f"features: got {count} rows, expected {expected}, one for each transaction: another "
-            f"job has written to {lake.reference(FEATURES)}; run without from and to to rebuild it"
+            f"{lake.features}: got {count[0]} rows, expected one for each of {expected[0]} "
+            "transactions: rows were lost or doubled; the table is as it was before, run again"
         )
-    return {"rows": count, "changed": changed, "inputs": versions} | (figures or {})
+    return {"rows": count[0], "changed": changed, "inputs": versions} | (figures or {})
 
 
 def _in_parts(
@@ -172,6 +175,14 @@ def _in_parts(
         log.info("features: building the whole table: %s", why)
         return None
     return figures
+
+
+def _rows(frame: DataFrame, written: bool) -> tuple[int, ...]:
+    """How many rows; and where they were written just now, which: equal totals are not enough."""
+    from pyspark.sql import functions as F
+
+    which = [F.bit_xor(F.xxhash64("tx_id"))] if written else []
+    return tuple(frame.agg(F.count("*"), *which).collect()[0])
 
 
 def _identity(lake: Lake, table: Table) -> str:
