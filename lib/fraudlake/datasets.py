@@ -28,8 +28,8 @@ class Ranges(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str = Field(
-        description="CSV with a header, or Parquet, beside this YAML: `first` and `last` address "
-        "of a range, or `cidr`, and the column"
+        description="CSV with a header, or Parquet: a path from this YAML's folder, or a URI that "
+        "all workers see; with the `first` and `last` address of a range, or `cidr`, and the column"
     )
     column: str = Field(description="what is wanted, such as country")
 

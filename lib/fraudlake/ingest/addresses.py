@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
-    from pyspark import Broadcast
+    from pyspark import Broadcast, SparkContext
     from pyspark.sql import Column, SparkSession
 
 _OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
@@ -56,8 +56,8 @@ def _or_zero(group: Column) -> Column:
 def looked_up(address: Column, file: str, column: str) -> Column:
     """What a table of ranges says of an address; null for text that is none, or in no range.
 
-    A Spark session reads a table once, so all rows of a run meet the same one. It is sent to every
-    Python worker: 32 bytes a range and the value.
+    A run reads a table once, so all its rows meet the same one. It is sent to every Python worker:
+    32 bytes a range and the value.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def looked_up(address: Column, file: str, column: str) -> Column:
     """
     from pyspark.sql import SparkSession
 
-    ranges = _sent(SparkSession.active(), file, column)
+    ranges = _sent(SparkSession.active().sparkContext, file, column)
     # The value is asked for in the worker: here it would be pickled with every plan.
     return _udf(lambda texts: Ranges.find(ranges.value, texts), "string")(address)
 
@@ -115,9 +115,12 @@ def _packed(text: str) -> bytes | None:
     return None
 
 
+# By context: each micro-batch of a stream has a session of its own.
 @lru_cache(maxsize=8)
-def _sent(spark: SparkSession, file: str, column: str) -> Broadcast[Ranges]:
-    return spark.sparkContext.broadcast(_read(spark, file, column))
+def _sent(context: SparkContext, file: str, column: str) -> Broadcast[Ranges]:
+    from pyspark.sql import SparkSession
+
+    return context.broadcast(_read(SparkSession.active(), file, column))
 
 
 def _read(spark: SparkSession, file: str, column: str) -> Ranges:
