@@ -149,8 +149,9 @@ def test_lost_rows_are_an_error(filled, monkeypatch):
 def test_commit_says_what_the_rows_were_made_from(filled):
     # What is left of a build that was killed before its first write is no reason to skip one.
     types = {"customer_id": "bigint", "terminal_id": "bigint"}
-    filled.create(FEATURES, types | feature_columns(load_feature_set("handbook")))
-    build(filled, load_feature_set("handbook"), load_dataset("handbook"), START)
+    handbook = load_feature_set("handbook")
+    filled.create(FEATURES, types | feature_columns(handbook), {"definition": handbook.text})
+    build(filled, handbook, load_dataset("handbook"), START)
     history = filled.spark.sql(f"DESCRIBE HISTORY {filled.reference(FEATURES)} LIMIT 1")
     note = json.loads(history.select("userMetadata").first()[0])["built"]
     assert note["definition"] == load_feature_set("handbook").hash

@@ -92,8 +92,8 @@ def build(
     if other and within != "true":
         raise DataError(
             f"{lake.features}: got definition {feature_set.hash} (feature set {feature_set.name}) "
-            f"for a part of a table made by definition {other}; run without from and to to make the"
-            " whole table so, or name another one, such as table=features_v2"
+            f"for a part of a table made by definition {other}; run without from and to to rebuild "
+            "the table whole, or name another one, such as table=features_v2"
         )
     figures: dict[str, int] | None = {}
     changed, before = other is not None or not _is_current(lake, note), lake.version(FEATURES)
