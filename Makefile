@@ -10,7 +10,8 @@ ARGS ?=
 IMAGE ?= fraudlake:0.1.0
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint format lock standalone-up standalone-down image clean
+.PHONY: help setup demo test lint format lock standalone-up standalone-down kafka-up kafka-down \
+  image clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +43,16 @@ standalone-up: setup ## A real Spark cluster on this machine: a master and two w
 standalone-down: ## Stop that cluster
 	@bash scripts/standalone.sh stop
 
+kafka-up: setup ## A real Kafka broker on this machine, on 127.0.0.1:9092
+	@bash scripts/kafka.sh start
+
+kafka-down: ## Stop that broker
+	@bash scripts/kafka.sh stop
+
 image: ## Container image for driver and executors (needs Docker)
 	docker build --build-arg ACCELERATOR=$(ACCELERATOR) --tag $(IMAGE) .
 
 clean: ## Remove .venv and build/ (not the cache of wheels and JARs in ~/.cache/fraudlake)
 	@bash scripts/standalone.sh stop
+	@bash scripts/kafka.sh stop
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,5 +1,6 @@
 # Sourced by the scripts here: finds Python 3.11, uv, Java and a C++ compiler, and installs what
-# is missing where apt-get may be used. Sets PYTHON, UV and JAVA_HOME; changes nothing else.
+# is missing where apt-get may be used; fetches JARs. Sets PYTHON, UV, JAVA_HOME and JARS; changes
+# nothing else.
 
 JAVA_MAJORS="17 21"
 
@@ -181,6 +182,38 @@ find_java() {
   if apt_install openjdk-21-jre-headless && pick_java; then return; fi
   die "no Java 17 or 21 found (JAVA_HOME, PATH, /usr/lib/jvm) and none could be installed." \
     "Spark 4.2 needs one, for instance: apt-get install openjdk-17-jre-headless"
+}
+
+# ---------------------------------------------------------------- JARs
+
+all_right() { # FOLDER HASHES
+  [ -d "$1" ] && (cd "$1" && sha256sum --check --status --strict "$2" 2>/dev/null)
+}
+
+ivy() { # FILE FOLDER
+  "$JAVA_HOME/bin/java" -Divy.default.ivy.user.dir="$2/ivy" \
+    -cp "$(ls .venv/lib/python3.11/site-packages/pyspark/jars/ivy-*.jar)" \
+    org.apache.ivy.Main ${FRAUDLAKE_IVY_SETTINGS:+-settings "$FRAUDLAKE_IVY_SETTINGS"} \
+    -ivy "$1" -cache "$2/cache" -retrieve "$2/jars/[artifact]-[revision].[ext]" -warn
+}
+
+# The JARs of scripts/NAME.xml with the SHA-256 of scripts/NAME.sha256; JARS is their folder in the
+# cache. Spark's own Ivy fetches them, with its own defaults, in a folder that is thrown away: no
+# Maven is needed and neither ~/.m2 nor ~/.ivy2 is touched.
+fetch_jars() { # NAME WORDS
+  local hashes=$PWD/scripts/$1.sha256 work
+  JARS=$CACHE/$1/$(sha256sum "$hashes" | cut -c1-16)
+  if all_right "$JARS" "$hashes"; then return; fi
+  find_java
+  work=$(mktemp -d)
+  quietly "$1" "fetching $(wc -l <"$hashes") JARs $2" -- ivy "scripts/$1.xml" "$work"
+  if ! (cd "$work/jars" && sha256sum --check --quiet --strict "$hashes" >&2); then
+    rm -rf "$work"
+    die "a fetched JAR is not the one of scripts/$1.sha256 (see above); nothing was placed"
+  fi
+  mkdir -p "$JARS"
+  cut -c67- "$hashes" | (cd "$work/jars" && xargs cp -t "$JARS")
+  rm -rf "$work"
 }
 
 # ---------------------------------------------------------------- compiler
