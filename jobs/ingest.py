@@ -1,7 +1,7 @@
 """Read raw transactions, check every record, keep the good ones and quarantine the rest.
 
-Reads: raw files of a data set (Parquet, CSV or JSON lines; a file, a folder, a pattern) or a Delta
-table. Writes: transactions, labels, quarantine, metrics.
+Reads: raw files of a data set (Parquet, CSV or JSON lines; a file, a folder, a pattern), a Delta
+table, or what a Kafka topic holds. Writes: transactions, labels, quarantine, metrics.
 Records in = new transactions + duplicates + quarantine; the same input again adds nothing.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fraudlake import job, names, options
 
@@ -22,24 +22,40 @@ class Arguments(job.Arguments):
         description="data set of the input: name in conf/datasets, or YAML"
     )
     input: options.InputPath = Field(
-        description="file, folder or pattern of raw files, or a Delta table"
+        description="file, folder or pattern of raw files, a Delta table, or "
+        "kafka://host:port[,host:port]/topic"
     )
+    kafka: options.FilePath | None = Field(
+        None, description="topic: properties file of the client's security settings"
+    )
+    avro: options.FilePath | None = Field(
+        None, description="topic: Avro schema of the values, or folder of *.avsc; left out: JSON"
+    )
+
+    @model_validator(mode="after")
+    def _topic_is_whole(self) -> Arguments:
+        from fraudlake.errors import ConfigError
+        from fraudlake.ingest import kafka
+
+        if problems := kafka.problems(self.input, self.kafka, self.avro):
+            raise ConfigError(problems)
+        return self
 
 
 def run(spark: Any, args: Arguments) -> job.Result:
     """Ingest, then record the counts."""
     from fraudlake import runs
     from fraudlake.datasets import load_dataset
-    from fraudlake.ingest import files, ingest
+    from fraudlake.ingest import ingest, sources
     from fraudlake.tables import TRANSACTIONS, Lake
 
     lake, dataset = Lake(spark, args.lake), load_dataset(args.dataset)
-    result = ingest(lake, dataset, args.input)
+    result = ingest(lake, dataset, args.input, args.kafka, args.avro)
     run_id = runs.run_id(
         "ingest",
         **job.resolved(args),
         definition=dataset.model_dump(),
-        files=files.listing(spark, args.input),
+        files=sources.listing(spark, args.input, args.kafka),
     )
     counts = {name: value for name, value in result.items() if isinstance(value, int)}
     runs.record(lake, "ingest", run_id, lake.version(TRANSACTIONS), counts)

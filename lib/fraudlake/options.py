@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _FEATURE_TABLE = re.compile(r"^features(_[a-z0-9_]+)?$")
+KAFKA_TOPIC = re.compile(r"^kafka://([^/,\s]+:\d+(?:,[^/,\s]+:\d+)*)/([A-Za-z0-9._-]{1,249})$")
 _CATALOG = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){1,2}$")
 
 
@@ -74,6 +75,11 @@ def is_catalog(lake: str) -> bool:
     return bool(_CATALOG.match(lake)) and not Path(lake).exists()
 
 
+def is_topic(path: str) -> bool:
+    """True where an input is meant to be a Kafka topic, well written or not."""
+    return path.startswith("kafka:")
+
+
 def _absolute(lake: str) -> str:
     if not lake:
         raise ValueError("a folder, a URI or catalog.schema")
@@ -81,6 +87,8 @@ def _absolute(lake: str) -> str:
 
 
 def _existing(value: str) -> str:
+    if is_topic(value) and not KAFKA_TOPIC.match(value):
+        raise ValueError("kafka://host:port[,host:port]/topic")
     if "://" in value:
         return value
     path = Path(value)
@@ -98,8 +106,17 @@ Instant = Annotated[
     datetime, BeforeValidator(parse_instant), PlainSerializer(format_instant, return_type=str)
 ]
 Lake = Annotated[str, AfterValidator(_absolute)]
+
+
+def _file(value: str) -> str:
+    if Path(value).exists():
+        return str(Path(value).absolute())
+    raise ValueError("the path of a file that exists")
+
+
 InputPath = Annotated[str, AfterValidator(_existing)]
 FeatureTable = Annotated[str, AfterValidator(_feature_table)]
+FilePath = Annotated[str, AfterValidator(_file)]
 OutputPath = Annotated[str, AfterValidator(_absolute)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

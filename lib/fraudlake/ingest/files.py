@@ -19,6 +19,8 @@ _UNREADABLE = re.compile(
     r"\[(?:FAILED_READ_FILE|CANNOT_READ_FILE_FOOTER|CANNOT_MERGE_SCHEMAS|PARQUET_TYPE|PATH_NOT_FOUND"
     r"|UNABLE_TO_INFER_SCHEMA|USER_RAISED_EXCEPTION)[\w.]*\] ([^\n]*)"
 )
+# Records that vanished from a topic, and the reason the connector gives.
+_LOST = re.compile(r"\[KAFKA_DATA_LOSS[\w.]*\].*?Reason:([^\[]*?)(?:SQLSTATE|\n|$)", re.DOTALL)
 
 
 def load(reader: Any, kind: str, path: str | list[str], **options: Any) -> DataFrame:
@@ -71,13 +73,18 @@ def literal(path: str) -> str:
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Turns what Spark says about files that it cannot read into an error for the user."""
+    """Turns what Spark says about an input that it cannot read into an error for the user."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:
         yield
     except (PySparkException, Py4JError) as error:
+        if lost := _LOST.search(str(error)):
+            raise DataError(
+                f"input: Kafka no longer has records that were not read yet ({lost[1].strip()}), "
+                "expected every offset since the last batch: docs/operating.md says what to do"
+            ) from error
         said = _UNREADABLE.search(str(error))
         if said is None:
             raise

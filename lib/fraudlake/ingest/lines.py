@@ -26,21 +26,24 @@ def parse(lines: DataFrame, dataset: Dataset, header: str | None = None) -> Data
     Parameters
     ----------
     lines
-        Columns `raw` and `source_file` (strings); batch or stream.
+        Columns `raw` and `source_file` (strings), and any others; batch or stream. Where there is a
+        column `broken`, it says why a record is corrupt before its text is looked at.
     header
         The header line of CSV; lines equal to it are no records.
 
     Returns
     -------
     DataFrame
-        The columns of `sources.read`.
+        The columns of `sources.read` and the other columns of `lines`.
     """
     from pyspark.sql import functions as F
 
+    others = [name for name in lines.columns if name not in ("raw", "source_file", "broken")]
+    given = [F.col("broken")] if "broken" in lines.columns else []
     raw = F.col("raw")
     as_text = F.when(~F.is_valid_utf8(raw), F.lit("expected text in UTF-8"))
     blank = F.when(F.btrim(raw, F.lit(" \t")) == "", F.lit("expected a record, not a blank line"))
-    lines = lines.withColumn("broken", F.coalesce(as_text, blank))
+    lines = lines.withColumn("broken", F.coalesce(*given, as_text, blank))
     lines = lines.withColumn("raw", F.make_valid_utf8(raw))
     if header is None:
         parsed, fields, broken, names = _json(dataset)
@@ -66,6 +69,7 @@ def parse(lines: DataFrame, dataset: Dataset, header: str | None = None) -> Data
         "corrupt",
         F.when(good, extra.cast("array<string>")).otherwise(none).alias("unknown"),
         F.when(good, lacking.cast("array<string>")).otherwise(none).alias("absent"),
+        *others,
     )
 
 

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 _WORDS_SHOWN = 1000
 
 
-def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
+def ingest(
+    lake: Lake,
+    dataset: Dataset,
+    path: str,
+    properties: str | None = None,
+    avro: str | None = None,
+) -> dict[str, Any]:
     """Read raw records and write `transactions`, `labels` and `quarantine`.
 
     Each record becomes a new transaction, counts as a duplicate of one (same `tx_id`, same
@@ -29,8 +35,8 @@ def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    path
-        File, folder, pattern or Delta table, as `sources.read` takes it.
+    path, properties, avro
+        File, folder, pattern, Delta table or topic, as `sources.read` takes them.
 
     Returns
     -------
@@ -48,7 +54,7 @@ def ingest(lake: Lake, dataset: Dataset, path: str) -> dict[str, Any]:
     """
     _require_dataset(lake, dataset)
     with files.readable():
-        raw = sources.read(lake.spark, dataset, path)
+        raw = sources.read(lake.spark, dataset, path, properties, avro)
         records = raw.count()
     with kept(classify(lake, checks.check(raw, dataset), dataset)) as outcome:
         with files.readable():

@@ -1,4 +1,4 @@
-"""Raw files and Delta tables as records: each record as it came, and its fields as text.
+"""Raw files, Delta tables and Kafka topics as records: each as it came, and its fields as text.
 
 CSV and JSON lines are read line by line, so that a line that cannot be parsed is still a record.
 """
@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.ingest import files, lines
+from fraudlake.ingest import files, kafka, lines
+from fraudlake.options import is_topic
 from fraudlake.tables import union
 
 if TYPE_CHECKING:
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
 
 
-def read(spark: SparkSession, dataset: Dataset, path: str) -> DataFrame:
-    """Raw records of a file, a folder (with all below it), a pattern of files, or a Delta table.
+def read(
+    spark: SparkSession,
+    dataset: Dataset,
+    path: str,
+    properties: str | None = None,
+    avro: str | None = None,
+) -> DataFrame:
+    """Raw records of a file, a folder (with all below it), a pattern, a Delta table or a topic.
 
     Parameters
     ----------
@@ -27,22 +34,31 @@ def read(spark: SparkSession, dataset: Dataset, path: str) -> DataFrame:
         Names the format and the fields. A folder with a Delta log is read as a table whatever the
         format; its columns are the raw fields, or the columns of `transactions`.
     path
-        Local path or URI.
+        Local path or URI; of a topic `kafka://host:port[,host:port]/topic`, of which everything is
+        read that it holds at this call. Its values are JSON, whatever the format.
+    properties, avro
+        Of a topic: the client's settings and the schemas of Avro values (see `kafka.named`).
 
     Returns
     -------
     DataFrame
         One row a record: `raw` (string, the line as it came, or the row as JSON), `source_file`
-        (string, URI of the file; of the folder for a Delta table), `fields` (struct of strings,
+        (string, URI of the file; of the folder for a Delta table; `kafka://topic/partition/offset`,
+        the offset in 20 digits), `fields` (struct of strings,
         one for each of `dataset.raw_fields()`), `corrupt` (string, why the record cannot be read,
         else null), `unknown` and `absent` (array<string>: fields of the record that the data set
-        does not name, and fields that it names and the record does not have).
+        does not name, and fields that it names and the record does not have). Of a topic also
+        `published_at` (timestamp of the record in Kafka).
 
     Raises
     ------
     DataError
         No files, or a file without a field that every record needs.
+    EnvironmentProblem
+        No broker answers, or there is no such topic.
     """
+    if is_topic(path):
+        return lines.parse(kafka.read(spark, kafka.named(path, properties, avro)), dataset)
     if files.is_delta(spark, path):
         return _from_table(spark.read.format("delta").load(path), dataset, path)
     found = [file for file, _ in files.listing(spark, path)]
@@ -66,18 +82,28 @@ def read(spark: SparkSession, dataset: Dataset, path: str) -> DataFrame:
 
 
 def read_stream(
-    spark: SparkSession, dataset: Dataset, path: str, files_per_batch: int
+    spark: SparkSession,
+    dataset: Dataset,
+    path: str,
+    files_per_batch: int,
+    records_per_batch: int = 50_000,
+    properties: str | None = None,
+    avro: str | None = None,
 ) -> DataFrame:
     """The same as `read`, as a stream of what is there and of what arrives later.
 
     Parameters
     ----------
     path
-        A folder, a pattern of files or a Delta table. For Parquet and CSV some files must be there:
-        they give the columns. All CSV files must have the same header; a file that arrives
-        later with another one stops the stream, it is never misread.
+        A folder, a pattern of files, a Delta table or a topic. For Parquet and CSV some files must
+        be there: they give the columns. All CSV files must have the same header; a file that
+        arrives later with another one stops the stream, it is never misread.
     files_per_batch
         Most files in one micro-batch.
+    records_per_batch
+        Most records of a topic in one micro-batch.
+    properties, avro
+        As for `read`.
 
     Returns
     -------
@@ -88,7 +114,12 @@ def read_stream(
     ------
     DataError
         No file to take the columns from, one without a needed field, or several CSV headers.
+    EnvironmentProblem
+        No broker answers, or there is no such topic.
     """
+    if is_topic(path):
+        topic = kafka.named(path, properties, avro)
+        return lines.parse(kafka.read_stream(spark, topic, records_per_batch), dataset)
     reader = spark.readStream.option("maxFilesPerTrigger", files_per_batch)
     if files.is_delta(spark, path):
         return _from_table(reader.format("delta").load(path), dataset, path)
@@ -111,6 +142,14 @@ def read_stream(
         )
     _require(lines.split_header(headers[0]), dataset, "the CSV header")
     return lines.parse(_lines(reader, path), dataset, headers[0])
+
+
+def listing(spark: SparkSession, path: str, properties: str | None = None) -> list[tuple[str, int]]:
+    """What an input holds now: each file with its size, each partition with its next offset."""
+    if not is_topic(path):
+        return files.listing(spark, path)
+    ends = kafka.offsets(spark, kafka.named(path, properties))
+    return [(f"{path}/{partition}", following) for partition, (_, following) in ends.items()]
 
 
 def _from_files(rows: DataFrame, dataset: Dataset) -> DataFrame:

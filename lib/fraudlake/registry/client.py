@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
 import tempfile
@@ -21,7 +22,7 @@ from mlflow.types import ColSpec, DataType, Schema
 
 from fraudlake import __version__
 from fraudlake.errors import ConfigError, FraudlakeError
-from fraudlake.models import bundle
+from fraudlake.models import bundle, golden
 from fraudlake.options import is_catalog
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ class Registry:
             Of the run. Metric names hold letters, digits, `_ - . : /` and spaces.
         tags
             Of the run and the version (table versions, windows); `contender`, `fingerprint`,
-            `definition` and `sha256` of the bundle are added.
+            `definition` and `sha256` of the bundle are added, and `golden`, its scores on the
+            golden batch.
         figures
             Kept as `figures/NAME.png`.
         config
@@ -135,6 +137,7 @@ class Registry:
             "fingerprint": fingerprint,
             "definition": scorer.definition,
             "sha256": digest,
+            "golden": json.dumps(golden.scores(scorer)),
         }
         client = self._client
         run = client.create_run(self._experiment(), tags=all_tags, run_name=contender)

@@ -1,0 +1,191 @@
+"""The model in service: an alias of the registry, followed while the service runs.
+
+A new version is fetched, checked and opened beside the one in service, in a thread of its own; the
+stream asks between two batches which one to take. A version that fails a check is refused, and the
+one in service stays. So does it where the registry does not answer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from fraudlake.errors import DataError, FraudlakeError
+from fraudlake.models import bundle, golden
+from fraudlake.scoring.batch import check_definition
+
+if TYPE_CHECKING:
+    from fraudlake.registry import Registry
+
+log = logging.getLogger("fraudlake")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model version, checked and ready to score.
+
+    Attributes
+    ----------
+    version : int
+    files : dict
+        Its bundle.
+    digest : str
+        SHA-256 of the bundle.
+    threshold : float
+        Flag where score ≥ threshold.
+    """
+
+    version: int
+    files: dict[str, bytes] = field(repr=False)
+    digest: str
+    threshold: float
+
+    def __str__(self) -> str:
+        return f"version {self.version}"
+
+
+def admit(
+    registry: Registry, version: int, definition: str, columns: Collection[str], alerts: float
+) -> Model:
+    """Fetch a model version and make every check that scoring relies on.
+
+    Parameters
+    ----------
+    definition
+        Hash of the feature definitions that the stream computes.
+    columns
+        Names of the features that it computes.
+    alerts
+        Alert budget, flagged transactions a day.
+
+    Raises
+    ------
+    FraudlakeError
+        Files that are not those that were registered; another definition; a feature that nobody
+        computes; wrong scores on the golden batch; a budget that the model has no threshold for.
+    """
+    files = registry.files(version)
+    scorer = bundle.load(files)
+    check_definition(version, scorer.definition, definition)
+    if lacking := [name for name in scorer.features if name not in columns]:
+        raise DataError(
+            f"model version {version}: got the features {', '.join(lacking)}, which the stream "
+            "does not compute, expected features of its feature set"
+        )
+    noted = registry.describe(version).get("golden")
+    golden.check(scorer, json.loads(noted) if noted else None)
+    return Model(version, files, scorer.digest, scorer.threshold(alerts))
+
+
+class ModelWatch:
+    """Follows one alias; used as a context, within which its thread runs.
+
+    Parameters
+    ----------
+    resolve
+        Alias → version; raises `FraudlakeError` where no version has it, and anything else where
+        the registry does not answer (`Registry.resolve`).
+    admit
+        Version → checked model; raises `FraudlakeError` where it must not serve.
+    alias
+        `champion`, `challenger`, or a version number, which never changes.
+    required
+        Whether the service can do without: a champion is required, a challenger is not.
+    every
+        Seconds between two looks.
+
+    Attributes
+    ----------
+    refused : int or None
+        The version that the alias names and that was refused.
+    reachable : bool
+        Whether the registry answered when last asked.
+
+    Examples
+    --------
+    >>> fixed = {"champion": 3}
+    >>> model = Model(3, {}, "", 0.5)
+    >>> watch = ModelWatch(fixed.__getitem__, lambda version: model, "champion", True, 30)
+    >>> with watch: watch.current().version
+    3
+    """
+
+    def __init__(
+        self,
+        resolve: Callable[[str], int],
+        admit: Callable[[int], Model],
+        alias: str,
+        required: bool,
+        every: float,
+    ) -> None:
+        self.alias = alias
+        self.refused: int | None = None
+        self.reachable = True
+        self._resolve, self._admit, self._required, self._every = resolve, admit, required, every
+        self._model: Model | None = None
+        self._said = ""
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"{alias} watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Take the first model, or raise what keeps a required one from serving."""
+        if self._required:
+            self._model = self._admit(self._resolve(self.alias))
+        else:
+            self.look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def current(self) -> Model | None:
+        """The model for the next batch; None where there is none and none is required."""
+        return self._model
+
+    def look(self) -> None:
+        """Ask the registry once, and bring a new version into service or refuse it."""
+        try:
+            version = self._resolve(self.alias)
+            self.reachable = True
+            if self._model and version == self._model.version:
+                self.refused = None
+            elif version != self.refused:
+                self._bring(version)
+        except FraudlakeError as error:  # the registry answers, and no version has the alias
+            self.reachable = True
+            if not self._required:
+                self._model = None
+            self._say(f"serving with {self._model}: {error}")
+        except Exception as error:  # noqa: BLE001 - each store and network has failures of its own
+            self.reachable = False
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self._say(f"the registry does not answer, serving with {self._model}: {reason}")
+        else:
+            self._said = ""
+
+    def _bring(self, version: int) -> None:
+        try:
+            model = self._admit(version)
+        except FraudlakeError as error:
+            self.refused = version
+            log.error(  # noqa: TRY400 - the sentence says it all
+                "%s: version %d is refused, %s stays: %s", self.alias, version, self._model, error
+            )
+            return
+        log.info("%s: %s goes into service after %s", self.alias, model, self._model)
+        self._model, self.refused = model, None
+
+    def _say(self, text: str) -> None:
+        """Once, however often it is found."""
+        if text != self._said:
+            log.warning("%s: %s", self.alias, text)
+        self._said = text
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._every):
+            self.look()
