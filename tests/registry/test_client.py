@@ -1,5 +1,6 @@
 """The registry on SQLite: what goes in comes out, verified, with the right bits."""
 
+import json
 import subprocess
 import sys
 from datetime import timedelta
@@ -12,6 +13,7 @@ from fraudlake.errors import ConfigError, FraudlakeError
 from fraudlake.models import bundle
 from fraudlake.models.calibration import Calibration
 from fraudlake.registry import Registry, tracking_uri
+from fraudlake.service.watch import admit
 
 FEATURES = ("amount", "customer_count_7d", "night")
 
@@ -203,6 +205,15 @@ def test_registering_prints_nothing(registry, capfd):
     register(registry, packed(4), "f4")
     assert capfd.readouterr() == ("", "")
     registry._client.delete_model_version("fraudlake", "3")
+
+
+def test_what_is_registered_is_admitted_to_service(lake, registry):
+    """With the scores that it was registered with, which another model does not give."""
+    model = admit(registry, 1, "d1", FEATURES, 1)
+    assert model.files == lake.bundles[1]
+    registry._client.set_model_version_tag("fraudlake", "2", "golden", json.dumps([0.5] * 16))
+    with pytest.raises(FraudlakeError, match="golden batch"):
+        admit(registry, 2, "d1", FEATURES, 1)
 
 
 @pytest.mark.parametrize("root", ["s3://bucket/lake", "main.fraud"])
