@@ -116,7 +116,7 @@ stop() {
 
 status() {
   if alive; then
-    say "running on $host:$port, process $(cat "$room/pid")"
+    say "running, process $(cat "$room/pid")"
   else
     say "not running"
     return 3

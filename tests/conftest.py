@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,42 @@ def lake(spark, tmp_path):
     from fraudlake.tables import Lake
 
     return Lake(spark, str(tmp_path / "lake"))
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory):
+    """Address of a Kafka broker of the tests' own: `host:port`."""
+    folder = tmp_path_factory.mktemp("kafka")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"FRAUDLAKE_KAFKA_PORT": str(port), "FRAUDLAKE_KAFKA_DIR": str(folder)}
+    command = [str(ROOT / "scripts" / "kafka.sh")]
+    subprocess.run([*command, "start"], check=True, env=os.environ | settings)
+    yield f"127.0.0.1:{port}"
+    subprocess.run([*command, "stop"], check=True, env=os.environ | settings)
+
+
+@pytest.fixture
+def publish(broker, request):
+    """Writes values to a topic of the test's own, in turn to its partitions; gives its address."""
+    from confluent_kafka import Producer
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    def published(values, name="records", partitions=1):
+        topic = f"{request.node.name.translate(str.maketrans('[]', '__'))}-{name}"
+        if (
+            topic
+            not in (admin := AdminClient({"bootstrap.servers": broker})).list_topics(20).topics
+        ):
+            admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
+        producer = Producer({"bootstrap.servers": broker})
+        for number, value in enumerate(values):
+            producer.produce(topic, value, partition=number % partitions)
+        assert not producer.flush(20)
+        return f"kafka://{broker}/{topic}"
+
+    return published
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,134 @@
+"""Publishes recorded payments to a Kafka topic, at a fixed rate or in the pace of event time.
+
+Usage: python benchmarks/kafka_load.py FILES kafka://host:port/topic [key=value]...
+
+FILES are Parquet or JSON lines: a file, or a folder whose files are taken by name. The rows of a
+Parquet file are put in event order. Values are JSON objects, and records with the same key field go
+to the same partition, in order. Words:
+
+  time=TX_DATETIME  field with the event time     key=CUSTOMER_ID  field that becomes the key
+  rate=8500         records a second; or
+  speed=3600        seconds of event time in a second (both left out: as fast as it goes)
+  from= to=         event times as ISO text, from included, to excluded
+  seconds=          end after so long
+  partitions=2      of the topic, where it has to be made
+
+The last line is one JSON object: records sent and refused, seconds, CPU seconds, rate, and `late_s`,
+how far behind its plan the generator ever was: above some tenths, it is what was measured.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from fraudlake.ingest import kafka
+
+SLICE_S = 0.02
+DEFAULTS = {"time": "TX_DATETIME", "key": "CUSTOMER_ID", "partitions": "2"}
+
+
+def records(path: Path, words: dict[str, str]) -> Iterator[tuple[str, str, bytes]]:
+    """Event time, key and value of each record, file by file."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    start, end = words.get("from", ""), words.get("to", "9999")
+    for file in files:
+        for row in parquet(file, words["time"]) if file.suffix == ".parquet" else lines(file):
+            moment = row[words["time"]]
+            if start <= moment < end:
+                yield moment, str(row[words["key"]]), json.dumps(row).encode()
+
+
+def lines(file: Path) -> Iterator[dict]:
+    with file.open() as opened:
+        yield from map(json.loads, opened)
+
+
+def parquet(file: Path, time_field: str) -> Iterator[dict]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(file).sort_by(time_field)
+    moment = pc.strftime(table[time_field], format="%Y-%m-%dT%H:%M:%S")
+    table = table.set_column(table.column_names.index(time_field), time_field, moment)
+    for batch in pa.Table.to_batches(table, max_chunksize=10_000):
+        yield from batch.to_pylist()
+
+
+def main() -> None:
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    path, address, *rest = sys.argv[1:]
+    words = DEFAULTS | dict(word.split("=", 1) for word in rest)
+    topic = kafka.named(address)
+    admin = AdminClient({"bootstrap.servers": topic.servers})
+    if topic.name not in admin.list_topics(timeout=20).topics:
+        made = admin.create_topics([NewTopic(topic.name, int(words["partitions"]), 1)])
+        made[topic.name].result(20)
+    producer = Producer(
+        {
+            "bootstrap.servers": topic.servers,
+            "enable.idempotence": True,
+            "linger.ms": 10,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+    print(json.dumps(publish(producer, topic.name, records(Path(path), words), words)))
+
+
+def publish(
+    producer: Producer, topic: str, found: Iterator[tuple[str, str, bytes]], words: dict[str, str]
+) -> dict[str, float]:
+    counts: Counter = Counter()
+
+    def delivered(error: object, _: object) -> None:
+        counts["refused" if error else "sent"] += 1
+
+    rate, speed = float(words.get("rate", 0)), float(words.get("speed", 0))
+    seconds, late, first = float(words.get("seconds", "inf")), 0.0, None
+    started = time.monotonic()
+    for number, (moment, key, value) in enumerate(found):
+        due = number / rate if rate else 0.0
+        if speed:
+            at = datetime.fromisoformat(moment).timestamp()
+            first = at if first is None else first
+            due = (at - first) / speed
+        if due > seconds:
+            break
+        ahead = due - (time.monotonic() - started)
+        if ahead > SLICE_S:
+            producer.poll(0)
+            time.sleep(ahead)
+        elif rate or speed:
+            late = max(late, -ahead)
+        while True:
+            try:
+                producer.produce(topic, value, key, on_delivery=delivered)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if number % 1000 == 0:
+            producer.poll(0)
+    producer.flush()
+    took = time.monotonic() - started
+    return {
+        "sent": counts["sent"],
+        "refused": counts["refused"],
+        "seconds": round(took, 2),
+        "cpu_s": round(time.process_time(), 2),
+        "rate": round(counts["sent"] / took, 1),
+        "late_s": round(late, 3),
+    }
+
+
+if __name__ == "__main__":
+    main()
