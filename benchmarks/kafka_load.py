@@ -13,8 +13,8 @@ to the same partition, in order. Words:
   seconds=          end after so long
   partitions=2      of the topic, where it has to be made
 
-The last line is one JSON object: records sent and refused, seconds, CPU seconds, rate, and `late_s`,
-how far behind its plan the generator ever was: above some tenths, it is what was measured.
+The last line is one JSON object: records sent and refused, seconds, CPU seconds, rate, and
+`late_s`, how far behind its plan it ever was: above some tenths, the generator was measured.
 """
 
 from __future__ import annotations

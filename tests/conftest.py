@@ -76,10 +76,8 @@ def publish(broker, request):
 
     def published(values, name="records", partitions=1):
         topic = f"{request.node.name.translate(str.maketrans('[]', '__'))}-{name}"
-        if (
-            topic
-            not in (admin := AdminClient({"bootstrap.servers": broker})).list_topics(20).topics
-        ):
+        admin = AdminClient({"bootstrap.servers": broker})
+        if topic not in admin.list_topics(timeout=20).topics:
             admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
         producer = Producer({"bootstrap.servers": broker})
         for number, value in enumerate(values):
