@@ -116,7 +116,17 @@ def _file(value: str) -> str:
 
 InputPath = Annotated[str, AfterValidator(_existing)]
 FeatureTable = Annotated[str, AfterValidator(_feature_table)]
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not port.isdigit() or int(port) > 65535:
+        raise ValueError("a port such as 9464, on loopback, or host:port")
+    return f"{host or '127.0.0.1'}:{int(port)}"
+
+
 FilePath = Annotated[str, AfterValidator(_file)]
+Address = Annotated[str, BeforeValidator(str), AfterValidator(_address)]
 OutputPath = Annotated[str, AfterValidator(_absolute)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -98,8 +98,23 @@ def test_rates_lag_state_and_models(service, watch):
     assert found["fraudlake_registry_up", "champion"] == 0
 
 
+def test_progress_of_a_start_and_of_other_sources(service):
+    files = {"endOffset": '{"logOffset":0}', "latestOffset": None}
+    none_yet = {"endOffset": "null", "latestOffset": '{"pay":{"0":9}}'}
+    service.progress(
+        {
+            "inputRowsPerSecond": None,
+            "processedRowsPerSecond": None,
+            "sources": [files, none_yet],
+        }
+    )
+    found = figures(service.text())
+    assert found["fraudlake_lag_records", "pay"] == 9
+    assert found["fraudlake_input_records_per_second",] == 0
+
+
 def test_live_and_ready_over_http(service, monkeypatch):
-    with metrics.serve(service, "127.0.0.1", 0) as port:
+    with metrics.serve(service, "127.0.0.1:0") as port:
         assert get(port, "/live") == (200, "ok\n")
         assert get(port, "/ready") == (503, "starting\n")
         service.serving()
@@ -115,7 +130,7 @@ def test_live_and_ready_over_http(service, monkeypatch):
         assert get(port, "/ready") == (503, "stopping\n")
         with (
             pytest.raises(EnvironmentProblem, match=f"got 127.0.0.1:{port}, expected an address"),
-            metrics.serve(service, "127.0.0.1", port),
+            metrics.serve(service, f"127.0.0.1:{port}"),
         ):
             pass
     with pytest.raises(urllib.error.URLError):

@@ -20,7 +20,9 @@ _UNREADABLE = re.compile(
     r"|UNABLE_TO_INFER_SCHEMA|USER_RAISED_EXCEPTION)[\w.]*\] ([^\n]*)"
 )
 # Records that vanished from a topic, and the reason the connector gives.
-_LOST = re.compile(r"\[KAFKA_DATA_LOSS[\w.]*\].*?Reason:([^\[]*?)(?:SQLSTATE|\n|$)", re.DOTALL)
+_LOST = re.compile(
+    r"not available in Kafka any more;.*?Reason:(.*?)(?:\. SQLSTATE|\n=|$)", re.DOTALL
+)
 
 
 def load(reader: Any, kind: str, path: str | list[str], **options: Any) -> DataFrame:
@@ -81,8 +83,9 @@ def readable() -> Iterator[None]:
         yield
     except (PySparkException, Py4JError) as error:
         if lost := _LOST.search(str(error)):
+            reason = " ".join(lost[1].split())
             raise DataError(
-                f"input: Kafka no longer has records that were not read yet ({lost[1].strip()}), "
+                f"input: Kafka no longer has records that were not read yet ({reason}), "
                 "expected every offset since the last batch: docs/operating.md says what to do"
             ) from error
         said = _UNREADABLE.search(str(error))

@@ -109,8 +109,8 @@ class Service:
         """Take rates and lag from Spark's progress of a query (`query.lastProgress`)."""
         if not progress:
             return
-        self._input.set(progress["inputRowsPerSecond"])
-        self._processed.set(progress["processedRowsPerSecond"])
+        self._input.set(progress["inputRowsPerSecond"] or 0)  # unknown at the first trigger
+        self._processed.set(progress["processedRowsPerSecond"] or 0)
         for source in progress["sources"]:
             for topic, lag in lags(source["endOffset"], source["latestOffset"]).items():
                 self._lag.labels(topic).set(lag)
@@ -149,20 +149,20 @@ class Service:
 
 
 @contextmanager
-def serve(service: Service, host: str, port: int) -> Iterator[int]:
+def serve(service: Service, address: str) -> Iterator[int]:
     """Answer `/metrics`, `/live` and `/ready` until the block ends; gives the port.
 
     `/live` and `/ready` answer 200, or 503 with the reason.
 
     Parameters
     ----------
-    port
-        0 takes a free one.
+    address
+        `host:port`; port 0 takes a free one.
 
     Raises
     ------
     EnvironmentProblem
-        The port is taken.
+        The port is taken, or the host is not of this machine.
     """
     from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -188,10 +188,11 @@ def serve(service: Service, host: str, port: int) -> Iterator[int]:
         return [f"{text or 'ok'}\n".encode()]
 
     try:
-        server = make_server(host, port, answer, ThreadingWSGIServer, Quiet)
+        host, _, port = address.rpartition(":")
+        server = make_server(host, int(port), answer, ThreadingWSGIServer, Quiet)
     except OSError as error:
         raise EnvironmentProblem(
-            f"metrics: got {host}:{port}, expected an address to listen on ({error.strerror})"
+            f"metrics: got {address}, expected an address to listen on ({error.strerror})"
         ) from None
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     try:
@@ -209,9 +210,7 @@ def lags(end: str | None, latest: str | None) -> dict[str, int]:
     >>> lags('{"logOffset":1}', None)
     {}
     """
-    if not end or not latest:
-        return {}
-    reached, there = json.loads(end), json.loads(latest)
+    reached, there = json.loads(end or "{}") or {}, json.loads(latest or "{}") or {}
     return {
         topic: sum(offset - reached.get(topic, {}).get(p, 0) for p, offset in offsets.items())
         for topic, offsets in there.items()
