@@ -97,6 +97,8 @@ def publish(
     seconds, late, first = float(words.get("seconds", "inf")), 0.0, None
     started = time.monotonic()
     for number, (moment, key, value) in enumerate(found):
+        if not number:  # the first file is read and sorted by now
+            started = time.monotonic()
         due = number / rate if rate else 0.0
         if speed:
             at = datetime.fromisoformat(moment).timestamp()
