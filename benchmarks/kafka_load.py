@@ -85,6 +85,26 @@ def main() -> None:
     print(json.dumps(publish(producer, topic.name, records(Path(path), words), words)))
 
 
+def planned(
+    found: Iterator[tuple[str, str, bytes]], rate: float, speed: float
+) -> Iterator[tuple[float, str, bytes]]:
+    """Seconds from the first record to each, its key, its value."""
+    first = None
+    for number, (moment, key, value) in enumerate(found):
+        at = datetime.fromisoformat(moment).timestamp() if speed else 0.0
+        first = at if first is None else first
+        yield number / rate if rate else (at - first) / speed if speed else 0.0, key, value
+
+
+def send(producer: Producer, **record: object) -> None:
+    """Hand a record over, as soon as there is room for it."""
+    while True:
+        try:
+            return producer.produce(**record)
+        except BufferError:
+            producer.poll(0.1)
+
+
 def publish(
     producer: Producer, topic: str, found: Iterator[tuple[str, str, bytes]], words: dict[str, str]
 ) -> dict[str, float]:
@@ -94,30 +114,19 @@ def publish(
         counts["refused" if error else "sent"] += 1
 
     rate, speed = float(words.get("rate", 0)), float(words.get("speed", 0))
-    seconds, late, first = float(words.get("seconds", "inf")), 0.0, None
-    started = time.monotonic()
-    for number, (moment, key, value) in enumerate(found):
+    seconds, late, started = float(words.get("seconds", "inf")), 0.0, time.monotonic()
+    for number, (due, key, value) in enumerate(planned(found, rate, speed)):
         if not number:  # the first file is read and sorted by now
             started = time.monotonic()
-        due = number / rate if rate else 0.0
-        if speed:
-            at = datetime.fromisoformat(moment).timestamp()
-            first = at if first is None else first
-            due = (at - first) / speed
-        if due > seconds:
+        elapsed = time.monotonic() - started
+        if max(due, elapsed) > seconds:
             break
-        ahead = due - (time.monotonic() - started)
-        if ahead > SLICE_S:
+        if due - elapsed > SLICE_S:
             producer.poll(0)
-            time.sleep(ahead)
+            time.sleep(due - elapsed)
         elif rate or speed:
-            late = max(late, -ahead)
-        while True:
-            try:
-                producer.produce(topic, value, key, on_delivery=delivered)
-                break
-            except BufferError:
-                producer.poll(0.1)
+            late = max(late, elapsed - due)
+        send(producer, topic=topic, value=value, key=key, on_delivery=delivered)
         if number % 1000 == 0:
             producer.poll(0)
     producer.flush()
