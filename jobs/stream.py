@@ -1,18 +1,22 @@
 """Score transactions as they arrive, in micro-batches, exactly once.
 
-Reads: raw files of a data set (or a Delta table of transactions) as a stream; transactions and
-labels of the lake as history; the model registry.
+Reads: a Kafka topic, raw files of a data set or a Delta table of transactions as a stream;
+transactions and labels of the lake as history; the model registry, whose aliases it follows: a new
+champion goes live between two micro-batches, a challenger's scores are added in its shadow.
 Writes: scores, flagged, quarantine, and the stream's own state. Started again, it goes on where it
 was; whatever was interrupted is written once. SIGTERM stops it between two micro-batches.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from fraudlake import job, names, options
+
+_LOOK_S = 30  # between two looks at the registry's aliases
+_STALL_S = 600  # a micro-batch in hand for longer: the service does not live
 
 
 class Arguments(job.Arguments):
@@ -22,7 +26,16 @@ class Arguments(job.Arguments):
     dataset: names.DatasetName = Field(
         description="data set of the input: name in conf/datasets, or YAML"
     )
-    input: options.InputPath = Field(description="folder or pattern of raw files, or a Delta table")
+    input: options.InputPath = Field(
+        description="folder or pattern of raw files, a Delta table, or "
+        "kafka://host:port[,host:port]/topic"
+    )
+    kafka: options.FilePath | None = Field(
+        None, description="topic: properties file of the client's security settings"
+    )
+    avro: options.FilePath | None = Field(
+        None, description="topic: Avro schema of the values, or folder of *.avsc; left out: JSON"
+    )
     features: names.FeatureSetName = Field(
         "handbook", description="feature set: name in conf/features, or YAML"
     )
@@ -40,66 +53,103 @@ class Arguments(job.Arguments):
         description="time between micro-batches of a service; left out: score what is there, stop",
     )
     files: options.Count = Field(10, description="most files in one micro-batch")
+    records: options.Count = Field(50_000, description="most records of a topic in one")
     replay: options.Duration | None = Field(
         None,
         description="back-test: cut the input into slices of this length of event time, in event "
         "order, one micro-batch each",
     )
     state: options.OutputPath | None = Field(
-        None, description="folder of the stream's state (default: _stream in the lake)"
+        None,
+        description="folder of the stream's state, seen by driver and executors (default: _stream "
+        "in the lake)",
     )
+    metrics: options.Address | None = Field(
+        None, description="port, or host:port, of /metrics, /live and /ready"
+    )
+    logs: Literal["text", "json"] = "text"
 
     @model_validator(mode="after")
     def _features_fit(self) -> Arguments:
         from fraudlake.datasets import load_dataset
         from fraudlake.errors import ConfigError
         from fraudlake.features.definition import load_feature_set
+        from fraudlake.ingest import kafka
 
         problems = load_feature_set(self.features).check_against(load_dataset(self.dataset))
+        problems += kafka.problems(self.input, self.kafka, self.avro)
         if problems:
             raise ConfigError(problems)
         return self
 
 
 def run(spark: Any, args: Arguments) -> job.Result:
-    """Open history and model, read the source, score until it is exhausted or stopped, report."""
+    """Open history, state and model, read the source, score until it is exhausted or stopped."""
+    from contextlib import ExitStack
+
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition import load_feature_set
     from fraudlake.ingest import sources
-    from fraudlake.models import bundle
     from fraudlake.registry import Registry
     from fraudlake.scoring import replay, stream
     from fraudlake.scoring.history import History
     from fraudlake.scoring.memory import Memory
+    from fraudlake.service import logs, metrics
+    from fraudlake.service.watch import ModelWatch, admit
     from fraudlake.tables import Lake
 
+    if args.logs == "json":
+        logs.as_json()
     lake, dataset, registry = (
         Lake(spark, args.lake),
         load_dataset(args.dataset),
         Registry(args.lake),
     )
-    version = registry.resolve(args.model)
-    threshold = bundle.load(registry.files(version)).threshold(args.alerts)
-    state = args.state or lake.folder("stream")
     feature_set, types = load_feature_set(args.features), dataset.column_types()
-    named = [*dataset.entities.values(), *feature_set.columns(dataset.entities)]
-    history = History(lake, state, {name: types[name] for name in named}, args.from_)
-    memory = Memory(history, state, dataset, feature_set)
-    scorer = stream.StreamScorer(
-        lake, dataset, feature_set, memory, version, threshold, registry.files, args.to
-    )
-    if args.replay:
-        records = replay.slices(
-            sources.read(spark, dataset, args.input), dataset, args.replay, f"{state}/replay",
-            args.from_, args.to,
+    computed = [feature.name for feature in feature_set.features]
+
+    def admitted(version: int) -> Any:
+        return admit(registry, version, feature_set.hash, computed, args.alerts)
+
+    champion = ModelWatch(registry.resolve, admitted, args.model, True, _LOOK_S)
+    challenger = ModelWatch(registry.resolve, admitted, "challenger", False, _LOOK_S)
+    service = metrics.Service(_STALL_S, (champion, challenger))
+    with ExitStack() as stack:
+        if args.metrics:
+            stack.enter_context(metrics.serve(service, args.metrics))
+        stack.enter_context(champion)
+        stack.enter_context(challenger)
+        state = args.state or lake.folder("stream")
+        named = [*dataset.entities.values(), *feature_set.columns(dataset.entities)]
+        history = History(lake, state, {name: types[name] for name in named}, args.from_)
+        memory = Memory(history, state, dataset, feature_set)
+        stack.enter_context(memory.alone())
+        scorer = stream.StreamScorer(
+            lake, dataset, feature_set, memory, lambda: in_service(champion, challenger),
+            registry.files, service, args.to,
         )  # fmt: skip
-    else:
-        records = sources.read_stream(spark, dataset, args.input, args.files)
-    pause = None if args.trigger is None else args.trigger.total_seconds()
-    with memory.alone():
+        if args.replay:
+            records = replay.slices(
+                sources.read(spark, dataset, args.input, args.kafka, args.avro), dataset,
+                args.replay, f"{state}/replay", args.from_, args.to,
+            )  # fmt: skip
+        else:
+            records = sources.read_stream(
+                spark, dataset, args.input, args.files, args.records, args.kafka, args.avro
+            )
+        pause = None if args.trigger is None else args.trigger.total_seconds()
         counts = stream.run_stream(records, scorer, f"{state}/checkpoint", pause)
+        model = scorer.models()[0]
     wanted = ("batches", "records", "scored", "flagged", "duplicates", "quarantine", "outside")
-    return {"model_version": version, "threshold": threshold} | {n: counts[n] for n in wanted}
+    return {"model_version": model.version, "threshold": model.threshold} | {
+        name: counts[name] for name in wanted
+    }
+
+
+def in_service(*watches: Any) -> tuple[Any, ...]:
+    """The models of aliases, each version once, the deciding one first."""
+    models = [model for watch in watches if (model := watch.current())]
+    return tuple({model.version: model for model in reversed(models)}.values())[::-1]
 
 
 if __name__ == "__main__":

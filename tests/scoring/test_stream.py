@@ -12,27 +12,34 @@ from tests.scoring.conftest import END, SEAM
 
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
-from fraudlake.features.definition import load_feature_set
+from fraudlake.features.definition import FeatureSet, load_feature_set
 from fraudlake.ingest import sources
 from fraudlake.models import bundle
 from fraudlake.scoring import memory, replay
 from fraudlake.scoring.history import History
 from fraudlake.scoring.memory import Memory
 from fraudlake.scoring.stream import StreamScorer, run_stream
+from fraudlake.service.metrics import Service
+from fraudlake.service.watch import Model
 from fraudlake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, Lake
 
 FIRST = 50
 TYPES = {"customer_id": "bigint", "terminal_id": "bigint"}
 
 
-def scorer_on(lake, files, version=1, threshold=None, **options):
+def as_model(files, version=1):
+    return Model(version, files, bundle.digest(files), bundle.load(files).threshold(4))
+
+
+def scorer_on(lake, files, version=1, **options):
     history = History(lake, lake.folder("stream"), TYPES, options.pop("seam", SEAM))
     known = {version: files, **options.pop("known", {})}
     dataset, feature_set = load_dataset("handbook"), load_feature_set("handbook")
     state = Memory(history, lake.folder("stream"), dataset, feature_set)
+    models = (as_model(files, version), *options.pop("shadow", ()))
     return StreamScorer(
-        lake, dataset, feature_set, state, version,
-        threshold or bundle.load(files).threshold(4), known.__getitem__, **options,
+        lake, dataset, feature_set, state, lambda: models, known.__getitem__,
+        Service(600, ()), **options,
     )  # fmt: skip
 
 
@@ -282,9 +289,31 @@ def test_the_seam_is_just_after_the_last_transaction(world, model, fresh_lake):
     assert pd.Timestamp(seam).tz_localize(None) == last + pd.Timedelta(microseconds=1)
 
 
-def test_another_definition_is_refused(model, fresh_lake):
+def test_another_definition_is_refused(fresh_lake):
+    standing = Memory(
+        History(fresh_lake, fresh_lake.folder("stream"), TYPES, SEAM),
+        fresh_lake.folder("stream"), load_dataset("handbook"), load_feature_set("handbook"),
+    )  # fmt: skip
+    other = FeatureSet.model_validate({"features": [{"column": "amount"}]})
+    with pytest.raises(DataError, match="which the state in"):
+        Memory(standing.history, fresh_lake.folder("stream"), load_dataset("handbook"), other)
+
+
+def test_a_challenger_scores_in_the_shadow(model, expected, fresh_lake, batches):
+    """Its scores stand beside the champion's; flags are the champion's."""
     other = json.loads(model["scorer.json"])
-    other["definition"] = "0" * 16
-    files = {**model, "scorer.json": json.dumps(other).encode()}
-    with pytest.raises(DataError, match="trained on feature definition 0000"):
-        scorer_on(fresh_lake, files)
+    other["calibration"]["intercept"] = -3.0
+    new = {**model, "scorer.json": json.dumps(other).encode()}
+    scorer = scorer_on(fresh_lake, model, shadow=[as_model(new, 2)])
+    for number, batch in enumerate(batches):
+        scorer.process(batch, number)
+    rows = fresh_lake.read(SCORES).select("tx_id", "model_version", "score").collect()
+    assert {r.tx_id: r.score for r in rows if r.model_version == 1} == expected.scores
+    lower = {r.tx_id: r.score for r in rows if r.model_version == 2}
+    assert lower.keys() == expected.scores.keys()
+    assert all(lower[tx] < score for tx, score in expected.scores.items())
+    flags = {r.tx_id for r in fresh_lake.read(FLAGGED).collect()}
+    assert flags == expected.flags.keys()
+    keys_are_unique(fresh_lake)
+    manifest = scorer.memory.begin(len(batches), scorer.memory._manifest(1).decision, 0)
+    assert manifest.alone

@@ -47,10 +47,18 @@ _BATCH, _LABELS, _MERGED, _WHOLE = "b", "l", "m", "w"
 
 @dataclass(frozen=True)
 class Decision:
-    """What decides a micro-batch: a version of the model, its digest and a threshold."""
+    """What decides a micro-batch.
 
-    model_version: int
-    digest: str
+    Attributes
+    ----------
+    models
+        Versions and digests: of the model that decides; after it, where there is one, of that which
+        only adds its scores.
+    threshold
+        Flag where score ≥ threshold.
+    """
+
+    models: tuple[tuple[int, str], ...]
     threshold: float
 
 
@@ -67,7 +75,8 @@ class Manifest:
     runs
         Store → names of the runs that the batch reads.
     versions
-        Versions of `scores` and `flagged` before it; each batch adds one to both.
+        Versions of `scores` and `flagged` before it. Each batch adds one to `flagged`, and one a
+        model to `scores`.
     alone
         Whether nobody else has written transactions of the stream's time to them.
     """
@@ -249,10 +258,10 @@ class Memory:
         if not before.alone:
             return False
         for table in (SCORES, FLAGGED):
-            added = versions[table.name] - before.versions[table.name]
-            if added > 1:
+            own = 1 if table is FLAGGED else len(before.decision.models)
+            if versions[table.name] > before.versions[table.name] + own:
                 done = self.history.lake.operations(table, before.versions[table.name])
-                if sum(name not in _MAINTENANCE for name in done) > 1:
+                if sum(name not in _MAINTENANCE for name in done) > own:
                     return False
         return True
 
@@ -307,7 +316,9 @@ class Memory:
     def _manifest(self, batch_id: int) -> Manifest:
         found: dict[str, Any] = json.loads(self._manifest_path(batch_id).read_text())
         runs = {store: tuple(names) for store, names in found["runs"].items()}
-        return Manifest(**{**found, "decision": Decision(**found["decision"]), "runs": runs})
+        models = tuple((version, digest) for version, digest in found["decision"]["models"])
+        decision = Decision(models, found["decision"]["threshold"])
+        return Manifest(**{**found, "decision": decision, "runs": runs})
 
     def _manifest_path(self, batch_id: int) -> Path:
         return self.folder / "manifests" / f"{batch_id:012d}.json"

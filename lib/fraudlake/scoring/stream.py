@@ -22,7 +22,7 @@ from fraudlake.errors import DataError
 from fraudlake.features import online
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
-from fraudlake.scoring.batch import check_definition, create_tables, stamp
+from fraudlake.scoring.batch import create_tables, stamp
 from fraudlake.scoring.memory import Decision, Manifest, Memory
 from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, cut, time_range
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from fraudlake.datasets import Dataset
     from fraudlake.features.definition import FeatureSet
+    from fraudlake.service.metrics import Service
+    from fraudlake.service.watch import Model
 
 log = logging.getLogger("fraudlake")
 
@@ -42,10 +44,13 @@ class StreamScorer:
 
     Parameters
     ----------
-    model_version, threshold
-        What decides batches that were not tried before.
+    models
+        Asked before each batch that was not tried before: the model in service and, where there is
+        one, that which scores in its shadow.
     load
-        Model version → bundle.
+        Model version → bundle, for a batch that was begun with another model.
+    service
+        Told of every batch.
     until
         Records with this event time or a later one are left alone (counted as `outside`).
     """
@@ -54,16 +59,13 @@ class StreamScorer:
     dataset: Dataset
     feature_set: FeatureSet
     memory: Memory
-    model_version: int
-    threshold: float
+    models: Callable[[], tuple[Model, ...]]
     load: Callable[[int], dict[str, bytes]]
+    service: Service
     until: datetime | None = None
     counts: Counter = field(default_factory=Counter)
-    _bundles: dict[int, dict[str, bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        scorer = bundle.load(self._bundle(self.model_version))
-        check_definition(self.model_version, scorer.definition, self.feature_set.hash)
         types = self.dataset.column_types()
         self._entities = list(dict.fromkeys(self.dataset.entities.values()))
         create_tables(self.lake, {column: types[column] for column in self._entities})
@@ -79,13 +81,20 @@ class StreamScorer:
         batch_id
             Spark's number of the micro-batch.
         """
+        started = time.monotonic()
+        with self.service.batch(batch_id) as counts:
+            self._process(raw, batch_id, counts)
+            self.counts.update(counts)
+            self.counts["batches"] += 1
+            figures = ", ".join(f"{value} {name}" for name, value in counts.items())
+            log.info("batch %d: %s in %.1f s", batch_id, figures, time.monotonic() - started)
+
+    def _process(self, raw: DataFrame, batch_id: int, counts: Counter) -> None:
         from pyspark.sql import functions as F
 
         from fraudlake.ingest import checks
 
-        started = time.monotonic()
         good, inside = F.size("reasons") == 0, F.expr(time_range(None, self.until))
-        counts: Counter = Counter()
         checked = cut(checks.check(raw, self.dataset))
         counts["records"], counts["quarantine"], counts["outside"], first, last = checked.agg(
             F.count("*"),
@@ -96,31 +105,32 @@ class StreamScorer:
         ).collect()[0]
         if counts["quarantine"]:
             rows = checks.quarantine_rows(checked.where(~good), self.dataset)
-            self.lake.append_once(QUARANTINE, rows, self._application(QUARANTINE), batch_id)
+            self.lake.append_once(QUARANTINE, rows, self._application(QUARANTINE.name), batch_id)
         accepted = counts["records"] - counts["quarantine"] - counts["outside"]
         if accepted:
             rows = checked.where(good & inside).select(*self.memory.history.columns, "raw")
-            decision = Decision(
-                self.model_version,
-                bundle.digest(self._bundle(self.model_version)),
-                self.threshold,
-            )
+            models = self.models()
+            decision = Decision(tuple((m.version, m.digest) for m in models), models[0].threshold)
             manifest = self.memory.begin(batch_id, decision, last)
             counts |= self._score_whatever_is_lost(rows, manifest, first, last)
             counts["duplicates"] = accepted - counts["scored"]
             self.memory.merge(manifest)
-        self.counts.update(counts)
-        self.counts["batches"] += 1
-        figures = ", ".join(f"{value} {name}" for name, value in counts.items())
-        log.info("batch %d: %s in %.1f s", batch_id, figures, time.monotonic() - started)
+        if "published_at" in checked.columns:
+            self._tell_latency(checked)
 
-    def _application(self, table: Table) -> str:
-        return f"{self.memory.history.stream}/{table.name}"
+    def _application(self, name: str) -> str:
+        return f"{self.memory.history.stream}/{name}"
 
-    def _bundle(self, version: int) -> dict[str, bytes]:
-        if version not in self._bundles:
-            self._bundles[version] = self.load(version)
-        return self._bundles[version]
+    def _files(self, version: int, digest: str, batch_id: int) -> dict[str, bytes]:
+        """A model of the batch: of those in service, else from the registry."""
+        known = {model.digest: model.files for model in self.models()}
+        files = known.get(digest) or self.load(version)
+        if bundle.digest(files) != digest:
+            raise DataError(
+                f"model version {version}: got digest {bundle.digest(files)}, expected {digest}, "
+                f"which batch {batch_id} was begun with"
+            )
+        return files
 
     def _score_whatever_is_lost(
         self, rows: DataFrame, manifest: Manifest, first: int, last: int
@@ -143,12 +153,6 @@ class StreamScorer:
         from pyspark.sql import functions as F
 
         history, batch_id, decision = self.memory.history, manifest.batch_id, manifest.decision
-        files = self._bundle(decision.model_version)
-        if bundle.digest(files) != decision.digest:
-            raise DataError(
-                f"model version {decision.model_version}: got digest {bundle.digest(files)}, "
-                f"expected {decision.digest}, which batch {batch_id} was begun with"
-            )
         within = between("event_time", first - 1, last)
         if first < self.memory.oldest(manifest.newest):
             known = history.before(batch_id, within).select("tx_id")
@@ -159,24 +163,52 @@ class StreamScorer:
         own = {name: f"_own_{name}" for name in history.columns}
         fresh = online.fresh(rows, places, keys).withColumns({a: F.col(n) for n, a in own.items()})
         features = online.windows(fresh, self.feature_set, entities, places, list(own.values()))
-        scored = score_rows(features, files, decision.threshold, list(own.values()))
-        scored = scored.withColumnsRenamed({alias: name for name, alias in own.items()})
-        scored = stamp(scored, decision.model_version, self.feature_set.hash, decision.threshold)
-        scored, is_flag = cut(scored), F.col("score") >= F.col("threshold")
-        new, flagged = scored.agg(F.count("*"), F.count_if(is_flag)).collect()[0]
-        tables = [(SCORES, scored), (FLAGGED, scored.where(is_flag))]
-        if not manifest.alone:
-            tables = [(table, self._missing(table, found, within)) for table, found in tables]
+        if len(decision.models) > 1:
+            features = cut(features)
+        scored = [
+            self._scored(features, own, *model, decision.threshold, batch_id)
+            for model in decision.models
+        ]
+        is_flag = F.col("score") >= F.col("threshold")
+        new, flagged = scored[0].agg(F.count("*"), F.count_if(is_flag)).collect()[0]
+        names = ["scores", *(f"scores/{version}" for version, _ in decision.models[1:])]
+        tables = [(name, SCORES, found) for name, found in zip(names, scored, strict=True)]
+        tables.append(("flagged", FLAGGED, scored[0].where(is_flag)))
         with ThreadPoolExecutor() as pool:
-            writes = [pool.submit(history.remember, scored, batch_id)]
-            for table, new_rows in tables:
-                application = self._application(table)
+            writes = [pool.submit(history.remember, scored[0], batch_id)]
+            for name, table, found in tables:
+                missing = found if manifest.alone else self._missing(table, found, within)
+                application = self._application(name)
                 writes.append(
-                    pool.submit(self.lake.append_once, table, new_rows, application, batch_id)
+                    pool.submit(self.lake.append_once, table, missing, application, batch_id)
                 )
             for write in writes:
                 write.result()
         return Counter(scored=new, flagged=flagged)
+
+    def _scored(
+        self,
+        features: DataFrame,
+        own: dict[str, str],
+        version: int,
+        digest: str,
+        threshold: float,
+        batch_id: int,
+    ) -> DataFrame:
+        files = self._files(version, digest, batch_id)
+        scored = score_rows(features, files, threshold, list(own.values()))
+        scored = scored.withColumnsRenamed({alias: name for name, alias in own.items()})
+        return cut(stamp(scored, version, self.feature_set.hash, threshold))
+
+    def _tell_latency(self, checked: DataFrame) -> None:
+        """Tell the service how long ago the batch's records were published, to a tenth."""
+        from pyspark.sql import functions as F
+
+        now = time.time()
+        tenths = F.floor(F.unix_millis("published_at") / 100)
+        found = checked.groupBy(tenths.alias("at")).agg(F.count("*").alias("n")).toArrow()
+        at, count = found["at"].to_numpy(), found["n"].to_numpy()
+        self.service.latency(now - at / 10, count)
 
     def _missing(self, table: Table, rows: DataFrame, within: str) -> DataFrame:
         """Rows whose key is not in a table that others write too."""
@@ -219,11 +251,12 @@ def run_stream(
         .trigger(**pace)
         .start()
     )
-    _wait(query)
+    scorer.service.serving()
+    _wait(query, scorer)
     return scorer.counts
 
 
-def _wait(query: StreamingQuery) -> None:
+def _wait(query: StreamingQuery, scorer: StreamScorer) -> None:
     stopping = []
     before = {
         number: signal.signal(number, lambda *_: stopping.append(True))
@@ -232,6 +265,9 @@ def _wait(query: StreamingQuery) -> None:
     try:
         while query.isActive and not (stopping and not query.status["isTriggerActive"]):
             query.awaitTermination(1)
+            scorer.service.progress(query.lastProgress)
+            scorer.service.state(scorer.memory.size())
+        scorer.service.ended()
         if query.isActive:
             log.info("stopping between two batches")
             query.stop()

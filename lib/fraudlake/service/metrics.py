@@ -70,7 +70,6 @@ class Service:
         self._input = made(Gauge, "input_records_per_second", "Records arriving")
         self._processed = made(Gauge, "processed_records_per_second", "Records processed")
         self._lag = made(Gauge, "lag_records", "Records of the topic not read yet", ("topic",))
-        self._state_rows = made(Gauge, "state_rows", "Events that the stream keeps as state")
         self._state_bytes = made(Gauge, "state_bytes", "Size of the stream's state on disk")
         self._latency = _Latency()
         self.registry.register(self._latency)
@@ -115,9 +114,8 @@ class Service:
             for topic, lag in lags(source["endOffset"], source["latestOffset"]).items():
                 self._lag.labels(topic).set(lag)
 
-    def state(self, rows: int, size: int) -> None:
-        """Tell how much the stream keeps: events, and bytes on disk."""
-        self._state_rows.set(rows)
+    def state(self, size: int) -> None:
+        """Tell how many bytes the stream keeps on disk."""
         self._state_bytes.set(size)
 
     def serving(self) -> None:
