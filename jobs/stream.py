@@ -67,7 +67,7 @@ class Arguments(job.Arguments):
     metrics: options.Address | None = Field(
         None, description="port, or host:port, of /metrics, /live and /ready"
     )
-    logs: Literal["text", "json"] = "text"
+    logs: Literal["text", "json"] = Field("text", description="form of the log")
 
     @model_validator(mode="after")
     def _features_fit(self) -> Arguments:

@@ -60,6 +60,9 @@ def test_a_stream_over_pairs_equals_the_batch(
         def files(self, _):
             return pairs_model
 
+        def describe(self, _):
+            return {}
+
     monkeypatch.setattr(registry, "Registry", OneModel)
     limits = {"from": format_instant(SEAM), "to": format_instant(END)}
     counts = job.call(
