@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError
 from fraudlake.features import online
+from fraudlake.ingest.files import readable
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import create_tables, stamp
@@ -263,15 +264,16 @@ def _wait(query: StreamingQuery, scorer: StreamScorer) -> None:
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        while query.isActive and not (stopping and not query.status["isTriggerActive"]):
-            query.awaitTermination(1)
-            scorer.service.progress(query.lastProgress)
-            scorer.service.state(scorer.memory.size())
-        scorer.service.ended()
-        if query.isActive:
-            log.info("stopping between two batches")
-            query.stop()
-        query.awaitTermination()
+        with readable():
+            while query.isActive and not (stopping and not query.status["isTriggerActive"]):
+                query.awaitTermination(1)
+                scorer.service.progress(query.lastProgress)
+                scorer.service.state(scorer.memory.size())
+            scorer.service.ended()
+            if query.isActive:
+                log.info("stopping between two batches")
+                query.stop()
+            query.awaitTermination()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
