@@ -74,18 +74,23 @@ def check(folder: Path, rows: int, expected: dict[int, list[float]]) -> None:
             )
 
 
-def measured(engine: str, source: Path, target: Path, limit: float) -> tuple[float, float] | None:
-    """Seconds and peak memory (GiB, all processes of the engine); None: stopped at the limit."""
+def measured(
+    engine: str, source: Path, target: Path, limit: float
+) -> tuple[float, float, float] | None:
+    """Seconds, processor seconds and peak memory (GiB) of all processes; None: over the limit."""
     process = multiprocessing.get_context("spawn").Process(
         target=ENGINES[engine], args=(source, target)
     )
     peak = [0.0]
+    busy: dict[int, float] = {}
     started = time.perf_counter()
     process.start()
 
     def watch() -> None:
         while process.is_alive():
-            peak[0] = max(peak[0], sum(_memory(p) for p in _family(process.pid)))
+            members = _family(process.pid)
+            peak[0] = max(peak[0], sum(_memory(p) for p in members))
+            busy.update({p.pid: _processor(p) or busy.get(p.pid, 0.0) for p in members})
             time.sleep(0.2)
 
     watcher = threading.Thread(target=watch)
@@ -100,7 +105,7 @@ def measured(engine: str, source: Path, target: Path, limit: float) -> tuple[flo
     watcher.join()
     if process.exitcode:
         raise SystemExit(f"{engine} failed")
-    return seconds, peak[0] / 2**30
+    return seconds, sum(busy.values()), peak[0] / 2**30
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -117,6 +122,14 @@ def _memory(process: psutil.Process) -> int:
         return process.memory_full_info().pss
     except psutil.Error:
         return 0
+
+
+def _processor(process: psutil.Process) -> float:
+    """Seconds that it has had a core."""
+    try:
+        return sum(process.cpu_times()[:2])
+    except psutil.Error:
+        return 0.0
 
 
 def main() -> None:
@@ -142,14 +155,15 @@ def main() -> None:
             if results[engine]:
                 check(target, rows, expected)
     print(f"\n{world}: {rows} payments\n")
-    print("| engine | seconds | to the first | peak memory, GiB |\n|---|---|---|---|")
+    print("| engine | seconds | to the first | processor seconds | peak memory, GiB |")
+    print("|---|---|---|---|---|")
     first = results[engines[0]]
     for engine, result in results.items():
         if result is None:
-            print(f"| {engine} | stopped after {limit:.0f} s | | |")
+            print(f"| {engine} | stopped after {limit:.0f} s | | | |")
         else:
             ratio = f"{result[0] / first[0]:.2f}" if first else ""
-            print(f"| {engine} | {result[0]:.1f} | {ratio} | {result[1]:.1f} |", flush=True)
+            print(f"| {engine} | {result[0]:.1f} | {ratio} | {result[1]:.1f} | {result[2]:.1f} |")
 
 
 if __name__ == "__main__":

@@ -297,11 +297,14 @@ class Lake:
             settings["delta.appendOnly"] = "true"
         if table.change_feed:
             settings["delta.enableChangeDataFeed"] = "true"
+        # By default Delta keeps the range of every column of a file: a fourth of a wide write.
+        settings["delta.dataSkippingStatsColumns"] = ",".join(
+            dict.fromkeys((*table.key, *table.cluster_by))
+        )
         cluster = f"CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else ""
-        shown = _settings(settings) if settings else ""
         self.spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self.reference(table)} ({fields}) USING delta "
-            f"{cluster} {shown}"
+            f"{cluster} {_settings(settings)}"
         )
         for name, rule in table.constraints.items():
             self.spark.sql(

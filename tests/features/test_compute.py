@@ -134,6 +134,15 @@ def test_rows_brought_along_count_and_are_not_computed(tables, features, entitie
     assert all(bits(row, names) == expected[row["tx_id"]] for row in found)
 
 
+def test_what_comes_twice_counts_once(tables, features, entities, expected):
+    transactions, labels = tables
+    names = list(feature_columns(features))
+    twice = transactions.unionByName(transactions.where("tx_id % 4 = 0"))
+    found = compute(twice, lambda _: transactions, labels, features, entities).collect()
+    assert len(found) == len(expected)
+    assert {row["tx_id"]: bits(row, names) for row in found} == expected
+
+
 def test_keys_that_look_alike_stay_apart(spark, feature_set, entities):
     """(1, '11') and (11, '1') at one instant, and the same second twice: one row each, its own."""
     rows = [
@@ -167,7 +176,8 @@ def test_one_shuffle_for_each_entity_and_no_column_without_use(
     read = tuple(spark.read.parquet(f"{tmp_path}/{name}") for name in ("transactions", "labels"))
     plan = whole(read, features, entities)._jdf.queryExecution().executedPlan().toString()
     assert plan.count("REPARTITION_BY_COL") == 2
-    assert plan.count("MapInArrow") == 2
+    # Each entity's kernel, and what packs its context; the targets are packed once.
+    assert plan.count("MapInArrow") == 5
     # The third is that of the labels about frauds, which are few and then broadcast.
     assert plan.count(" Exchange hashpartitioning") == 3
     assert "unused" not in plan

@@ -46,7 +46,7 @@ def test_cost_counts_the_searches():
     assert found["amount"] == "no shuffle, no search, no memory"
     assert "; 6 searches a transaction; 24 bytes" in found["card_decay6h_amount_1d"]
     assert found["terminal_rate_fraud_1d_delay7d"] == (
-        "1 shuffle, shared by 6 features; 4 searches a transaction; 0 bytes an event"
+        "1 shuffle, shared by 6 features; 2 searches a transaction; 0 bytes an event"
     )
 
 
@@ -63,7 +63,7 @@ def test_list_and_explain(capsys):
         ),
         "type:  double",
         "needs: terminal",
-        "costs: 1 shuffle, shared by 6 features; 4 searches a transaction; 0 bytes an event",
+        "costs: 1 shuffle, shared by 6 features; 2 searches a transaction; 0 bytes an event",
     ]
 
 

@@ -1,14 +1,11 @@
-"""Busy keys cut in time, partitions taken in chunks: the same bits as in one piece."""
+"""Busy keys cut in time: the same bits as in one piece."""
 
-from collections import Counter
 from contextlib import contextmanager
 
-import pyarrow as pa
 import pytest
 
-from fraudlake.features import compute as compute_module
 from fraudlake.features import hot
-from fraudlake.features.compute import _Kernel, compute
+from fraudlake.features.compute import compute
 from fraudlake.features.hot import Cut, find_cuts
 
 DAY = 86_400_000_000
@@ -107,52 +104,3 @@ def test_a_hot_key_is_worked_on_by_several_tasks(spark, feature_set, entities, m
     assert len(sizes) == 8
     assert sum(row["count"] for row in sizes) == 10_000
     assert max(row["count"] for row in sizes) < 2_000
-
-
-class _Recorded(_Kernel):
-    """Remembers how many events each chunk held."""
-
-    def _windows(self, table, targets):
-        SIZES.append(len(table))
-        return super()._windows(table, targets)
-
-
-SIZES: list[int] = []
-
-
-@pytest.mark.parametrize(("chunk", "batch"), [(1, 1), (7, 3), (64, 50), (10_000, 999)])
-def test_chunks_give_equal_bits_and_hold_only_what_windows_reach(
-    world, kernel, features, monkeypatch, chunk, batch
-):
-    transactions, _ = world(3, rows=600)
-    for row in transactions[::20]:
-        row["customer_id"] = None
-    expected = kernel(transactions, [], features)
-    of_customers = tuple(features.by_entity()["customer"])
-    rows = sorted(
-        transactions,
-        key=lambda r: (r["customer_id"] is not None, r["customer_id"], r["event_time"], r["tx_id"]),
-    )
-    table = pa.table(
-        {
-            "customer_id": pa.array([r["customer_id"] for r in rows], pa.int64()),
-            "event_time": pa.array([r["event_time"] for r in rows], pa.timestamp("us", "UTC")),
-            "tx_id": [r["tx_id"] for r in rows],
-            "_sum_amount": [int(r["amount"] * 100) for r in rows],
-            "_target": [r["tx_id"] % 3 > 0 for r in rows],
-        }
-    )
-    monkeypatch.setattr(compute_module, "_CHUNK_ROWS", chunk)
-    SIZES.clear()
-    run = _Recorded(("customer_id",), ("_sum_amount",), of_customers, {"amount": 100}, ("tx_id",))
-    found = pa.Table.from_batches(run(iter(table.to_batches(max_chunksize=batch)))).to_pylist()
-    names = [feature.name for feature in of_customers]
-    assert found == [
-        {"tx_id": r["tx_id"]} | {name: expected[r["tx_id"]][name] for name in names}
-        for r in rows
-        if r["tx_id"] % 3
-    ]
-    held = Counter((r["customer_id"], r["event_time"].date()) for r in rows)
-    two_days = 3 * max(held.values())
-    if chunk < 100:
-        assert max(SIZES) < max(chunk, two_days) + batch + two_days

@@ -78,7 +78,7 @@ class Timeline:
         keys = entity % self._block * self._span + offset
         blocks = entity // self._block
         found = np.empty(len(entity), np.int64)
-        for block in np.unique(blocks):
+        for block in range(blocks[0], blocks[-1] + 1) if len(blocks) else ():
             first, end = np.searchsorted(self._blocks, (block, block + 1))
             rows = slice(*np.searchsorted(blocks, (block, block + 1)))
             found[rows] = first + np.searchsorted(self._keys[first:end], keys[rows], side="right")

@@ -113,8 +113,6 @@ def cost(feature: Feature, feature_set: FeatureSet) -> str:
     searches = 2 if feature.delay or not feature.ties else 1
     if feature.operation == "decay":
         searches += feature.window // feature.half_life + 1
-    elif feature.operation == "rate":
-        searches += 2
     shared = f", shared by {sharing} features" if sharing > 1 else ""
     many = "es" if searches > 1 else ""
     memory = _BYTES.get(feature.operation or "", 0)

@@ -47,12 +47,12 @@ class Cut:
 
         return F.when(F.col(key).isin(*self.keys), self._number(0)).otherwise(F.lit(0))
 
-    def slices(self, key: str) -> Column:
-        """Array of all slices that a row counts in, its own first."""
+    def counts_again(self, key: str) -> Column:
+        """Whether a row counts in the slice after its own as well."""
         from pyspark.sql import functions as F
 
-        reached = F.sequence(self._number(0), self._number(self.reach - 1))
-        return F.when(F.col(key).isin(*self.keys), reached).otherwise(F.array(F.lit(0)))
+        reached = self._number(0) < self._number(self.reach - 1)
+        return F.when(F.col(key).isin(*self.keys), reached).otherwise(F.lit(False))
 
     def _number(self, later: int) -> Column:
         from pyspark.sql import functions as F

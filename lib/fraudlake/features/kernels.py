@@ -57,21 +57,24 @@ def windows(events: Events, targets: Ints, features: Sequence[Feature]) -> dict[
     """
     timeline = Timeline(events.entity, events.time)
     entity, time = events.entity[targets], events.time[targets]
+    ends: dict[tuple[int, bool, bool], Ints] = {}
     found: dict[tuple[int, int, bool, bool], Windows] = {}
     kept: dict[tuple[str, str], Any] = {}
     result = {}
     for feature in features:
-        key = (feature.window, feature.delay, feature.current, feature.ties)
-        if key not in found:
-            end = time - feature.delay
-            low = timeline.until(entity, end - feature.window)
+        rule = (feature.delay, feature.current, feature.ties)
+        end = time - feature.delay
+        if rule not in ends:
             if feature.delay:
-                high = timeline.until(entity, end)
+                ends[rule] = timeline.until(entity, end)
             elif feature.ties:
                 # The window ends with the row itself: later ones of its instant do not count.
-                high = targets + int(feature.current)
+                ends[rule] = targets + int(feature.current)
             else:
-                high = timeline.until(entity, end - 1)
-            found[key] = Windows(events, targets, timeline, low, high, kept)
+                ends[rule] = timeline.until(entity, end - 1)
+        key = (feature.window, *rule)
+        if key not in found:
+            low = timeline.until(entity, end - feature.window)
+            found[key] = Windows(events, targets, timeline, low, ends[rule], kept)
         result[feature.name] = OPERATIONS[feature.operation or ""](found[key], feature)
     return result

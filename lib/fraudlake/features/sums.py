@@ -87,26 +87,24 @@ def decay(windows: Windows, feature: Feature) -> Floats:
 def rate(windows: Windows, feature: Feature) -> Floats:
     """Known frauds in the window at each target, over its events.
 
-    A change known at k of an event at e counts at every t in [max(k, e + d), e + d + w): what has
-    started by t less what has ended by t. A change that is known only after the event has left the
-    window never counts.
+    A change known at k of an event at e counts at every t in [max(k, e + d), e + d + w): it is
+    added at the first such target and taken away at the first one after. A change that is known
+    only after the event has left the window never counts.
     """
-    events = windows.events
-    enters = events.time[events.change_event] + feature.delay
-    start, end = np.maximum(events.change_time, enters), enters + feature.window
+    events, targets = windows.events, windows.targets
+    order = np.argsort(events.change_event)
+    event, change = events.change_event[order], events.change_value[order]
+    of, enters = events.entity[event], events.time[event] + feature.delay
+    start, end = np.maximum(events.change_time[order], enters), enters + feature.window
+    asked = windows.once(
+        "targets", "", lambda: Timeline(events.entity[targets], events.time[targets])
+    )
+    step = np.zeros(len(targets) + 1, np.int64)
     counts = start < end
-    of, change = events.entity[events.change_event][counts], events.change_value[counts]
-    frauds = _sum_until(windows, of, start[counts], change)
-    frauds -= _sum_until(windows, of, end[counts], change)
+    for sign, at in ((1, start), (-1, end)):
+        np.add.at(step, asked.until(of, at - 1)[counts], sign * change[counts])
     counted = windows.high - windows.low
-    return quotient(frauds, counted, counted > 0, feature)
-
-
-def _sum_until(windows: Windows, of: Ints, at: Ints, change: Ints) -> Ints:
-    order = np.lexsort((at, of))
-    timeline = Timeline(of[order], at[order])
-    entity, time = (a[windows.targets] for a in (windows.events.entity, windows.events.time))
-    return prefix(change[order])[timeline.until(entity, time)]
+    return quotient(np.cumsum(step[:-1]), counted, counted > 0, feature)
 
 
 def _weighted(windows: Windows, column: str, half_life: int) -> wide.Wide:
