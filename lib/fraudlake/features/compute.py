@@ -1,7 +1,7 @@
 """Features of transactions on Spark: one shuffle for each entity, around the kernels.
 
-Batch build and stream call the same `compute`; they differ only in which rows they ask for and
-which earlier rows they bring.
+Whole builds and increments differ only in which rows they ask for and which others they bring. A
+micro-batch of the stream has a plan of its own (`online`) around the same kernels.
 """
 
 from __future__ import annotations
