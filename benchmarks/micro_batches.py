@@ -1,0 +1,80 @@
+"""What a micro-batch of the stream costs: seconds and processor seconds, without a source.
+
+    .venv/bin/python benchmarks/micro_batches.py lake=build/handbook input=handbook \
+        from=2018-08-01 [size=10000] [batches=8]
+
+Records of the Handbook from a day on, in event order, in batches of one size, given to the stream's
+scorer one after the other, as `foreachBatch` would. `lake` has transactions, labels and a champion;
+it is read, and the tables go to a temporary folder. The first batches pay for compilers.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from fraudlake import options, session
+from fraudlake.datasets import load_dataset
+from fraudlake.features.definition import load_feature_set
+from fraudlake.ingest import sources
+from fraudlake.models import bundle
+from fraudlake.registry import Registry
+from fraudlake.scoring.history import History
+from fraudlake.scoring.memory import Memory
+from fraudlake.scoring.stream import StreamScorer
+from fraudlake.service.metrics import Service
+from fraudlake.service.watch import Model
+from fraudlake.tables import Lake
+
+
+def processor_seconds():
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return sum(sum(process.cpu_times()[:2]) for process in family)
+
+
+def main(lake, input, size="10000", batches="8", **more):  # noqa: A002 - as in jobs
+    seam, size, batches = options.parse_instant(more["from"]), int(size), int(batches)
+    dataset, feature_set = load_dataset("handbook"), load_feature_set("handbook")
+    payments = ds.dataset(input).to_table().sort_by("TX_DATETIME")
+    payments = payments.filter(pc.field("TX_DATETIME") >= seam.replace(tzinfo=None))
+    registry = Registry(lake)
+    version = registry.resolve("champion")
+    files = registry.files(version)
+    model = Model(version, files, bundle.digest(files), bundle.load(files).threshold(100))
+    with tempfile.TemporaryDirectory() as folder:
+        for table in ("transactions", "labels"):
+            shutil.copytree(Path(lake, table), Path(folder, "lake", table))
+        slots = str(psutil.cpu_count())
+        spark = session.open_spark("micro-batches", **{"spark.sql.shuffle.partitions": slots})
+        own = Lake(spark, f"{folder}/lake")
+        types = dataset.column_types()
+        history = History(own, f"{folder}/state", {n: types[n] for n in feature_set.columns(
+            dataset.entities)}, seam)  # fmt: skip
+        started = time.perf_counter()
+        memory = Memory(history, f"{folder}/state", dataset, feature_set)
+        took = time.perf_counter() - started
+        print(f"state made in {took:.1f} s, {memory.size() / 1e6:.0f} MB")
+        scorer = StreamScorer(
+            own, dataset, feature_set, memory, lambda: (model,), registry.files, Service(600, ())
+        )
+        for number in range(batches):
+            path = f"{folder}/{number}.parquet"
+            pq.write_table(payments.slice(number * size, size), path)
+            records = sources.read(spark, dataset, path)
+            started, used = time.perf_counter(), processor_seconds()
+            scorer.process(records, number)
+            took, used = time.perf_counter() - started, processor_seconds() - used
+            print(f"batch {number}: {size} records, {took:.2f} s, {used:.2f} processor seconds")
+        spark.stop()
+
+
+if __name__ == "__main__":
+    main(**dict(word.split("=") for word in sys.argv[1:]))
