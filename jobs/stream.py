@@ -149,7 +149,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
 def in_service(*watches: Any) -> tuple[Any, ...]:
     """The models of aliases, each version once, the deciding one first."""
     models = [model for watch in watches if (model := watch.current())]
-    return tuple({model.version: model for model in reversed(models)}.values())[::-1]
+    return tuple({model.version: model for model in models}.values())
 
 
 if __name__ == "__main__":

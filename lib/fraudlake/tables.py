@@ -5,6 +5,7 @@ A table has one rule for running its job again, and each write here names it:
 | write | re-run rule |
 |---|---|
 | `insert_missing` | rows whose key stands are left as they are; nothing to add, no commit |
+| `append` | none: readers take each key once |
 | `append_once` | a (application, version) pair that was committed is skipped |
 | `replace_where` | the rows that meet a condition are replaced whole; equal inputs, equal rows |
 """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudlake.errors import DataError
-from fraudlake.features.events import Ints
+from fraudlake.features.events import Ints, prefix
 
 Keys = NDArray[np.int64] | NDArray[np.bytes_]
 Arrays = dict[str, NDArray]
@@ -101,10 +101,10 @@ class Points:
     def from_arrays(cls, name: str, arrays: Mapping[str, NDArray]) -> Points:
         """What `arrays` gave."""
         sums: dict[str, list[Ints]] = {}
-        prefix = f"{name}/sums/"
+        start = f"{name}/sums/"
         for key in arrays:
-            if key.startswith(prefix):
-                sums.setdefault(key.removeprefix(prefix).rpartition("/")[0], []).append(arrays[key])
+            if key.startswith(start):
+                sums.setdefault(key.removeprefix(start).rpartition("/")[0], []).append(arrays[key])
         low, span = (int(bound) for bound in arrays[f"{name}/bounds"])
         return cls(arrays[f"{name}/keys"], low, span, arrays[f"{name}/packed"], sums)
 
@@ -122,17 +122,13 @@ def added(parts: Sequence[Sequence[Ints]]) -> list[Ints]:
     return [reduce(np.add, digits) for digits in itertools.zip_longest(*parts, fillvalue=zero)]
 
 
-def prefix_of(values: Ints) -> Ints:
-    return np.concatenate(([0], np.cumsum(values)))
-
-
 def merged_sums(parts: Sequence[Points], order: Ints) -> dict[str, list[Ints]]:
     """Prefix sums over all points of several objects, taken in an order."""
     result = {}
     for name in {name for part in parts for name in part.sums}:
         depth = max(len(part.sums.get(name, ())) for part in parts)
         result[name] = [
-            prefix_of(np.concatenate([_values(part, name, digit) for part in parts])[order])
+            prefix(np.concatenate([_values(part, name, digit) for part in parts])[order])
             for digit in range(depth)
         ]
     return result

@@ -17,7 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudlake.features import sums
-from fraudlake.features.events import Events, Floats, Ints, Timeline, Values, Windows, quotient
+from fraudlake.features.events import (
+    Events,
+    Floats,
+    Ints,
+    Timeline,
+    Values,
+    Windows,
+    prefix,
+    quotient,
+)
 from fraudlake.features.feature import Feature
 from fraudlake.features.hot import reach_of
 from fraudlake.features.kernels import OPERATIONS, windows
@@ -28,7 +37,6 @@ from fraudlake.features.points import (
     added,
     merged_keys,
     merged_sums,
-    prefix_of,
 )
 
 # Operation → the prefix sums it takes; the others need the events themselves.
@@ -136,7 +144,7 @@ def fraud_arrays(
             at = np.concatenate((start[counts], end[counts]))
             sign = np.concatenate((change[counts], -change[counts]))
             order = np.lexsort((at, of))
-            points = Points.of(keys, of[order], at[order], {"": [prefix_of(sign[order])]})
+            points = Points.of(keys, of[order], at[order], {"": [prefix(sign[order])]})
             arrays |= points.arrays(_frauds(feature))
     return arrays
 
@@ -162,11 +170,15 @@ class _RunWindows(Windows):
         return added(found)
 
 
-def answer(batch: Batch, runs: Sequence[Run], features: Sequence[Feature]) -> dict[str, Values]:
+def answer(
+    batch: Batch, own: Run, runs: Sequence[Run], features: Sequence[Feature]
+) -> dict[str, Values]:
     """Values of window features at every event of a batch, which count for each other.
 
     Parameters
     ----------
+    own
+        The run that the batch becomes, by `run_of`.
     runs
         What is remembered, in any order, without the batch.
 
@@ -177,12 +189,13 @@ def answer(batch: Batch, runs: Sequence[Run], features: Sequence[Feature]) -> di
     """
     adding = [f for f in features if f.operation in ADDING]
     others = [f for f in features if f.operation not in ADDING]
-    result = {**_adding(batch, runs, adding), **_gathering(batch, runs, others)}
+    result = {**_adding(batch, own, runs, adding), **_gathering(batch, runs, others)}
     return {feature.name: result[feature.name] for feature in features}
 
 
-def _adding(batch: Batch, runs: Sequence[Run], features: Sequence[Feature]) -> dict[str, Values]:
-    own = run_of(batch, features)
+def _adding(
+    batch: Batch, own: Run, runs: Sequence[Run], features: Sequence[Feature]
+) -> dict[str, Values]:
     events = batch.events
     placed = [(run, run.events.places(batch.keys)[events.entity]) for run in (*runs, own)]
     targets = np.arange(len(events.time))
@@ -319,5 +332,5 @@ def _merged_frauds(name: str, parts: Sequence[Points], oldest: int) -> Arrays:
     if not len(kept):
         return {}
     held, number = np.unique(number[kept], return_inverse=True)
-    points = Points.of(keys[held], number, time[kept], {"": [prefix_of(total[total != 0])]})
+    points = Points.of(keys[held], number, time[kept], {"": [prefix(total[total != 0])]})
     return points.arrays(name)

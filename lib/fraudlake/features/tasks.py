@@ -39,7 +39,7 @@ class Place:
     known
         Names of the runs to read.
     new
-        Name of the run to write; empty: none.
+        Name of the run to write.
     partitions
         Number of the state's partitions.
     """
@@ -55,8 +55,7 @@ class Place:
     def write(self, partition: int, arrays: Arrays) -> None:
         from fraudlake.features import files
 
-        if self.new:
-            files.write(self._path(partition, self.new), arrays)
+        files.write(self._path(partition, self.new), arrays)
 
     def _path(self, partition: int, name: str) -> Path:
         return Path(self.folder, f"{partition:05d}", f"{name}.run")
@@ -101,9 +100,10 @@ class WindowsTask:
         batch, rows = batch_of(
             rows.filter(rows[self.key].is_valid()), self.key, self.features, self.scale
         )
-        self.place.write(partition, state.run_of(batch, self.features).arrays)
+        own = state.run_of(batch, self.features)
+        self.place.write(partition, own.arrays)
         if self.kept:
-            found = state.answer(batch, runs, self.features)
+            found = state.answer(batch, own, runs, self.features)
             out = pa.concat_tables([rows.select(self.kept), keyless.select(self.kept)])
             for feature in self.features:
                 values = found[feature.name]

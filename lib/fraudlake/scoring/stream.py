@@ -155,8 +155,10 @@ class StreamScorer:
 
         history, batch_id, decision = self.memory.history, manifest.batch_id, manifest.decision
         within = between("event_time", first - 1, last)
-        if first < self.memory.oldest(manifest.newest):
-            known = history.before(batch_id, within).select("tx_id")
+        oldest = self.memory.oldest(manifest.newest)
+        if first < oldest:
+            known = history.before(batch_id, between("event_time", first - 1, oldest))
+            known = known.select("tx_id")
             rows = rows.join(known, "tx_id", "left_anti")
         entities, places = self.dataset.entities, self.memory.places(manifest)
         keys = online.rate_keys(self.feature_set, entities, dict(rows.dtypes))
