@@ -10,6 +10,7 @@ it is read, and the tables go to a temporary folder. The first batches pay for c
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -37,7 +38,11 @@ from fraudlake.tables import Lake
 
 def processor_seconds():
     family = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    return sum(sum(process.cpu_times()[:2]) for process in family)
+    used = 0.0
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            used += sum(process.cpu_times()[:2])
+    return used
 
 
 def main(lake, input, size="10000", batches="8", **more):  # noqa: A002 - as in jobs
@@ -52,8 +57,7 @@ def main(lake, input, size="10000", batches="8", **more):  # noqa: A002 - as in 
     with tempfile.TemporaryDirectory() as folder:
         for table in ("transactions", "labels"):
             shutil.copytree(Path(lake, table), Path(folder, "lake", table))
-        slots = str(psutil.cpu_count())
-        spark = session.open_spark("micro-batches", **{"spark.sql.shuffle.partitions": slots})
+        spark = session.open_spark("micro-batches", **{"spark.sql.adaptive.enabled": "false"})
         own = Lake(spark, f"{folder}/lake")
         types = dataset.column_types()
         history = History(own, f"{folder}/state", {n: types[n] for n in feature_set.columns(

@@ -34,7 +34,7 @@ def payments(spark, rows, days, hot):
     return spark.range(rows).selectExpr(
         "id AS tx_id",
         f"timestamp_micros(1514764800000000 + id * {days * 86_400_000_000 // rows}) AS event_time",
-        "CAST(1 + xxhash64(id, 1) % 9000 / 100 AS decimal(18,2)) AS amount",
+        "CAST(1 + pmod(xxhash64(id, 1), 9000) / 100 AS decimal(18,2)) AS amount",
         f"pmod(xxhash64(id, 2), {rows // 200}) AS customer_id",
         f"IF(pmod(xxhash64(id, 3), 1000) < {hot * 1000:.0f}, -1,"
         f" pmod(xxhash64(id, 4), {rows // 100})) AS terminal_id",

@@ -124,6 +124,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
         history = History(lake, state, {name: types[name] for name in named}, args.from_)
         memory = Memory(history, state, dataset, feature_set)
         stack.enter_context(memory.alone())
+        # A micro-batch is planned at once: planning it again after each shuffle takes longer.
+        spark.conf.set("spark.sql.adaptive.enabled", value=False)
         scorer = stream.StreamScorer(
             lake, dataset, feature_set, memory, lambda: in_service(champion, challenger),
             registry.files, service, args.to,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,22 @@ def test_append_once_skips_a_version_that_stands(spark, lake):
         lake.append_once(LABELS, labels(spark, version), "app", version)
     lake.append_once(LABELS, labels(spark, 7), "other", 0)
     assert sorted(r.tx_id for r in lake.read(LABELS).collect()) == [0, 1, 7]
+
+
+def test_append_once_without_a_checksum_file(spark, lake):
+    """Delta's own writer looks it up then; the commits look the same."""
+    lake.create(LABELS)
+    log = Path(lake.path(LABELS), "_delta_log")
+    for version in (0, 1, 1, 2):
+        lake.append_once(LABELS, labels(spark, version), "app", version)
+        if version == 1:
+            for path in set(log.glob("*.crc")):
+                path.unlink()
+            spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    assert sorted(r.tx_id for r in lake.read(LABELS).collect()) == [0, 1, 2]
+    actions = [json.loads(line) for path in log.glob("*.json") for line in path.open()]
+    marks = sorted((a["txn"]["appId"], a["txn"]["version"]) for a in actions if "txn" in a)
+    assert marks == [("app", 0), ("app", 1), ("app", 2)]
 
 
 def test_create_refuses_other_columns(lake):

@@ -19,11 +19,12 @@ from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from fraudlake import delta_log
 from fraudlake.errors import DataError
 from fraudlake.options import is_catalog
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+    from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 
 REASONS_TYPE = "array<struct<feature: string, value: double, contribution: double>>"
 
@@ -225,10 +226,7 @@ class Lake:
         if not self.exists(table):
             return -1
         # DESCRIBE HISTORY would start a job; a stream asks with every micro-batch.
-        jvm: Any = self.spark.sparkContext._jvm
-        none, session = jvm.scala.Option.empty(), self.spark._jsparkSession  # noqa: SLF001
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, self.location(table))
-        return log.update(False, none, none).version()
+        return delta_log.version(self.spark, self.location(table))
 
     def operations(self, table: Table, after: int) -> list[str]:
         """Names of what was done to the table after a version (`WRITE`, `OPTIMIZE`, …)."""
@@ -296,6 +294,8 @@ class Lake:
         settings = {f"fraudlake.{name}": value for name, value in (properties or {}).items()}
         if table.append_only:
             settings["delta.appendOnly"] = "true"
+            # A summary of the log costs a small batch more than its rows; by default each tenth.
+            settings["delta.checkpointInterval"] = "100"
         if table.change_feed:
             settings["delta.enableChangeDataFeed"] = "true"
         # By default Delta keeps the range of every column of a file: a fourth of a wide write.
@@ -350,7 +350,12 @@ class Lake:
         Re-run rule: a version not above the last committed one of the same application is skipped,
         so one application name stands for one logical write to one table.
         """
-        writer = rows.select(*self._columns(table)).write.format("delta").mode("append")
+        chosen = rows.select(*self._columns(table))
+        if not self.in_catalog:
+            path = self.path(table)
+            if delta_log.append_once(self.spark, path, chosen, application, version):
+                return
+        writer = chosen.write.format("delta").mode("append")
         writer = writer.option("txnAppId", application).option("txnVersion", version)
         self._save(writer, table)
 
@@ -395,13 +400,30 @@ def time_range(start: datetime | None, end: datetime | None, column: str = "even
     return " AND ".join(parts) or "true"
 
 
-def cut(frame: DataFrame) -> DataFrame:
+def cut(frame: DataFrame, **measures: Column) -> tuple[DataFrame, list[Any]]:
     """The frame, computed once, and without its plan: what is made of it is planned in no time.
 
     What is kept goes when nothing refers to it any more. Lost with an executor, it is not computed
     again: for what a retry makes good, such as a micro-batch.
+
+    Parameters
+    ----------
+    measures
+        Aggregates over the frame, computed on the way.
+
+    Returns
+    -------
+    tuple
+        The frame, and the measures' values.
     """
-    return frame.localCheckpoint()
+    from pyspark.sql import Observation
+
+    if not measures:
+        return frame.localCheckpoint(), []
+    seen = Observation()
+    named = [column.alias(name) for name, column in measures.items()]
+    made = frame.observe(seen, *named).localCheckpoint()
+    return made, [seen.get[name] for name in measures]
 
 
 @contextmanager

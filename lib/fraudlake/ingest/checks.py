@@ -6,6 +6,7 @@ Every raw format is brought to text first (`sources`), so that there is one set 
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -50,8 +51,7 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
 
     Text is trimmed, and empty text is a missing value. Times without an offset are in the data
     set's zone; digits beyond microseconds are cut. Event times must lie between `EARLIEST` and a
-    day from now, the time of this call: a stream checks each micro-batch. Money has at most two
-    decimals and is not negative.
+    day from this minute. Money has at most two decimals and is not negative.
 
     Parameters
     ----------
@@ -66,6 +66,23 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
         a label; `reasons` (array<string>, empty for a good record); and all columns of `raw` but
         `fields` and `corrupt`. Typed columns of a bad record may be null.
     """
+    return checked(raw, steps(raw.columns, dataset, this_minute()))
+
+
+def checked(raw: DataFrame, selects: Sequence[Sequence[Column]]) -> DataFrame:
+    """`check` by the steps that were made before: making them takes longer than a small batch."""
+    for select in selects:
+        raw = raw.select(*select)
+    return raw
+
+
+def this_minute() -> datetime:
+    """Now, to the minute: code that Spark has made for a time before serves until it changes."""
+    return datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[Column]]:
+    """What `checked` selects in turn, from records with these columns."""
     from pyspark.sql import functions as F
 
     label = dataset.label
@@ -77,11 +94,11 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
         sources |= {"known_at": known_from}
     kinds = {**dataset.column_types(), "is_fraud": "boolean", "known_at": "timestamp"}
 
-    kept = [name for name in raw.columns if name not in ("fields", "corrupt")]
+    kept = [F.col(name) for name in columns if name not in ("fields", "corrupt")]
     texts = F.struct(
         *[_text(source, F.col("fields")).alias(name) for name, source in sources.items()]
     )
-    rows = raw.select(*kept, F.col("corrupt").alias("_corrupt"), texts.alias("_texts"))
+    split = [*kept, F.col("corrupt").alias("_corrupt"), texts.alias("_texts")]
 
     def value(name: str) -> Column:
         text, column = F.col("_texts")[name], dataset.columns.get(name)
@@ -92,11 +109,11 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
         return _typed(text, kinds[name], dataset.timezone)
 
     typed = [value(name).alias(name) for name in sources]
-    rows = rows.select(*kept, "_corrupt", "_texts", *typed)
+    values = [*kept, F.col("_corrupt"), F.col("_texts"), *typed]
 
     problems = [p for name, column in dataset.columns.items() for p in _problems(name, column)]
     # A literal: MERGE replaces current_timestamp() in its source, which then misses Spark's cache.
-    late = F.col("event_time") > F.lit(datetime.now(UTC) + timedelta(days=1))
+    late = F.col("event_time") > F.lit(now + timedelta(days=1))
     early = F.col("event_time") < F.lit(EARLIEST).cast("timestamp")
     problems += [
         _problem("event_time", late, "a time no later than a day from now"),
@@ -113,13 +130,14 @@ def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
         problems.append(_problem("known_at", too_soon, "a time not before event_time"))
         known = F.coalesce("known_at", known)
     fraud = F.col("is_fraud") if label else F.lit(None).cast("boolean")
-    return rows.select(
-        *dataset.columns,
+    found = [
+        *(F.col(name) for name in dataset.columns),
         fraud.alias("is_fraud"),
         F.when(fraud.isNotNull(), known).alias("known_at"),
         *kept,
         _rendered(F.array_compact(F.array(*problems))).alias("reasons"),
-    )
+    ]
+    return [split, values, found]
 
 
 def event_time(records: DataFrame, dataset: Dataset) -> Column:

@@ -31,7 +31,11 @@ def _scorer(files: dict[str, bytes], digest: str) -> Scorer:
 
 
 def score_rows(
-    frame: DataFrame, files: dict[str, bytes], threshold: float | None, carry: Sequence[str]
+    frame: DataFrame,
+    files: dict[str, bytes],
+    threshold: float | None,
+    carry: Sequence[str],
+    stamps: Mapping[str, pa.Scalar] | None = None,
 ) -> DataFrame:
     """Score every row; give reasons for those that reach the threshold.
 
@@ -45,22 +49,31 @@ def score_rows(
         Flag where score ≥ threshold; None gives scores alone.
     carry
         Columns of `frame` to keep.
+    stamps
+        Columns to add that are the same in every row. (A literal of Spark's is part of the code
+        that it makes, so a time or a number of a batch would have it compiled anew each time.)
 
     Returns
     -------
     DataFrame
-        `carry`, `score` (double) and, with a threshold, `reasons` (array of structs `feature`,
-        `value`, `contribution` in log-odds, strongest first: what pushes the score up, at least
-        one and at most 5; null on rows below the threshold). One row for each row of `frame`.
+        `carry`, `stamps`, `score` (double) and, with a threshold, `reasons` (array of structs
+        `feature`, `value`, `contribution` in log-odds, strongest first: what pushes the score up,
+        at least one and at most 5; null on rows below the threshold). One row for each row of
+        `frame`.
     """
+    from pyspark.sql.pandas.types import from_arrow_type
     from pyspark.sql.types import DataType, StructType
 
     from fraudlake.models import bundle
 
+    stamps = stamps or {}
     digest = bundle.digest(files)
     features = list(bundle.load(files, digest).features)
     needed = list(dict.fromkeys([*carry, *features]))
-    schema = StructType([frame.schema[name] for name in carry]).add("score", "double")
+    schema = StructType([frame.schema[name] for name in carry])
+    for name, value in stamps.items():
+        schema = schema.add(name, from_arrow_type(value.type))
+    schema = schema.add("score", "double")
     if threshold is not None:
         schema = schema.add("reasons", DataType.fromDDL(REASONS_TYPE))
     broadcast = frame.sparkSession.sparkContext.broadcast(files)
@@ -72,8 +85,10 @@ def score_rows(
         for batch in batches:
             matrix = to_matrix(batch, features, scorer.encodings)
             scores = scorer.score(matrix)
-            columns = [batch.column(name) for name in carry] + [pa.array(scores, pa.float64())]
-            names = [*carry, "score"]
+            columns = [batch.column(name) for name in carry]
+            columns += [pa.repeat(value, batch.num_rows) for value in stamps.values()]
+            columns.append(pa.array(scores, pa.float64()))
+            names = [*carry, *stamps, "score"]
             if threshold is not None:
                 columns.append(_reasons(scorer, matrix, scores >= threshold))
                 names.append("reasons")

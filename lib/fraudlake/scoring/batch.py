@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
 from fraudlake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Lake, time_range
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    import pyarrow as pa
 
 MODEL = "fraudlake"
 
@@ -30,21 +30,19 @@ def check_definition(model_version: int, trained_on: str, found: str) -> None:
         )
 
 
-def stamp(scored: DataFrame, model_version: int, definition: str, threshold: float) -> DataFrame:
-    """Scored rows with the columns that `scores` and `flagged` share: model, version, times."""
-    from pyspark.sql import functions as F
+def stamps(model_version: int, definition: str, threshold: float) -> dict[str, pa.Scalar]:
+    """What `scores` and `flagged` say alike of every row: model, version, times."""
+    import pyarrow as pa
 
-    now = F.current_timestamp()
-    return scored.withColumns(
-        {
-            "model": F.lit(MODEL),
-            "model_version": F.lit(model_version).cast("int"),
-            "definition": F.lit(definition),
-            "threshold": F.lit(threshold),
-            "scored_at": now,
-            "flagged_at": now,
-        }
-    )
+    now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
+    return {
+        "model": pa.scalar(MODEL),
+        "model_version": pa.scalar(model_version, pa.int32()),
+        "definition": pa.scalar(definition),
+        "threshold": pa.scalar(threshold),
+        "scored_at": now,
+        "flagged_at": now,
+    }
 
 
 def create_tables(lake: Lake, entities: Mapping[str, str]) -> None:
@@ -100,8 +98,8 @@ def score_range(
         check_definition(model_version, scorer.definition, found)
     threshold = scorer.threshold(alerts)
 
-    scored = score_rows(features, files, threshold, ["tx_id", "event_time"])
-    scored = stamp(scored, model_version, scorer.definition, threshold)
+    marks = stamps(model_version, scorer.definition, threshold)
+    scored = score_rows(features, files, threshold, ["tx_id", "event_time"], marks)
     scored = scored.persist(StorageLevel.MEMORY_AND_DISK)
     try:
         transactions = lake.read(TRANSACTIONS).where(within)

@@ -77,12 +77,15 @@ class History:
         micros = timedelta(microseconds=0 if last is None else last + 1)
         return datetime(1970, 1, 1, tzinfo=UTC) + micros
 
-    def remember(self, rows: DataFrame, batch_id: int) -> None:
-        """Append the batch's transactions. Re-run rule: equal rows, of which `before` takes one."""
-        from pyspark.sql import functions as F
+    def remember(self, rows: DataFrame) -> None:
+        """Append the batch's transactions. Re-run rule: equal rows, of which `before` takes one.
 
-        stamped = rows.select(*self.columns, F.lit(batch_id).cast("bigint").alias("batch_id"))
-        self.own.append(self.table, stamped)
+        Parameters
+        ----------
+        rows
+            `columns` and `batch_id`.
+        """
+        self.own.append(self.table, rows)
 
     def before(self, batch_id: int, within: str) -> DataFrame:
         """Transactions known before this batch that meet an SQL condition on `event_time`.

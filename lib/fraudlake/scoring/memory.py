@@ -25,6 +25,7 @@ from fraudlake.features import online
 from fraudlake.features.tasks import LABELS as STORE_OF_LABELS
 from fraudlake.features.tasks import TRANSACTIONS as STORE_OF_TRANSACTIONS
 from fraudlake.features.tasks import Place
+from fraudlake.session import slots
 from fraudlake.tables import FLAGGED, LABELS, SCORES, time_range
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ log = logging.getLogger("fraudlake")
 Runs = dict[str, tuple[str, ...]]
 # How much later than the newest an event may come and still have all of its windows.
 LATENESS = timedelta(days=2)
+_ROWS_A_PARTITION = 5_000_000  # at most, of those remembered at the start: some GB to sort
 _MERGED_AT = 8  # runs of one size that become one of the next
 _MICROSECOND = timedelta(microseconds=1)
 # Commits that change no rows.
@@ -114,9 +116,10 @@ class Memory:
         self._merged: dict[str, tuple[tuple[str, ...], str]] = {}
         description = self.folder / "state.json"
         if not description.exists():
-            spark = history.lake.spark
-            self.partitions = int(spark.conf.get("spark.sql.shuffle.partitions") or 8)
-            self._build(0, history.labels_version, _micros(history.seam), self._name(_WHOLE, 0))
+            newest = _micros(history.seam)
+            rows = history.before(0, self._remembered(newest)).count()
+            self.partitions = max(slots(history.lake.spark), -(-rows // _ROWS_A_PARTITION))
+            self._build(0, history.labels_version, newest, self._name(_WHOLE, 0))
             found = {"definition": feature_set.hash, "partitions": self.partitions}
             _write(description, found)
         found = json.loads(description.read_text())
@@ -289,11 +292,13 @@ class Memory:
 
     def _build(self, batch_id: int, labels_version: int, newest: int, name: str) -> None:
         """Write a run of every store with all that is known before a batch."""
-        after = f"event_time >= timestamp_micros({self.oldest(newest)})"
-        history = self.history.before(batch_id, after)
+        history = self.history.before(batch_id, self._remembered(newest))
         changes = online.label_history(self.history.lake, labels_version if self._rated else -1)
         places = self._places(dict.fromkeys(self._stores(), ()), name)
         online.remember(history, changes, self.feature_set, self.dataset.entities, places)
+
+    def _remembered(self, newest: int) -> str:
+        return f"event_time >= timestamp_micros({self.oldest(newest)})"
 
     def _stores(self) -> list[str]:
         return [STORE_OF_TRANSACTIONS, STORE_OF_LABELS, *self.feature_set.by_entity()]

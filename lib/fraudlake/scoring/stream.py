@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError
 from fraudlake.features import online
+from fraudlake.ingest import checks
 from fraudlake.ingest.files import readable
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
-from fraudlake.scoring.batch import create_tables, stamp
+from fraudlake.scoring.batch import create_tables, stamps
 from fraudlake.scoring.memory import Decision, Manifest, Memory
 from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, cut, time_range
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
     from pyspark.sql.streaming.query import StreamingQuery
 
     from fraudlake.datasets import Dataset
@@ -71,6 +72,7 @@ class StreamScorer:
         self._entities = list(dict.fromkeys(self.dataset.entities.values()))
         create_tables(self.lake, {column: types[column] for column in self._entities})
         self.lake.create(QUARANTINE)
+        self._steps: tuple[datetime | None, list[list[Column]]] = None, []
 
     def process(self, raw: DataFrame, batch_id: int) -> None:
         """Check, score and write one micro-batch; calling it again with the same batch is safe.
@@ -93,17 +95,16 @@ class StreamScorer:
     def _process(self, raw: DataFrame, batch_id: int, counts: Counter) -> None:
         from pyspark.sql import functions as F
 
-        from fraudlake.ingest import checks
-
         good, inside = F.size("reasons") == 0, F.expr(time_range(None, self.until))
-        checked = cut(checks.check(raw, self.dataset))
-        counts["records"], counts["quarantine"], counts["outside"], first, last = checked.agg(
-            F.count("*"),
-            F.count_if(~good),
-            F.count_if(good & ~inside),
-            F.unix_micros(F.min(F.when(good & inside, F.col("event_time")))),
-            F.unix_micros(F.max(F.when(good & inside, F.col("event_time")))),
-        ).collect()[0]
+        checked, figures = cut(
+            self._check(raw),
+            records=F.count("*"),
+            quarantine=F.count_if(~good),
+            outside=F.count_if(good & ~inside),
+            first=F.min(F.when(good & inside, F.unix_micros("event_time"))),
+            last=F.max(F.when(good & inside, F.unix_micros("event_time"))),
+        )
+        counts["records"], counts["quarantine"], counts["outside"], first, last = figures
         if counts["quarantine"]:
             rows = checks.quarantine_rows(checked.where(~good), self.dataset)
             self.lake.append_once(QUARANTINE, rows, self._application(QUARANTINE.name), batch_id)
@@ -118,6 +119,13 @@ class StreamScorer:
             self.memory.merge(manifest)
         if "published_at" in checked.columns:
             self._tell_latency(checked)
+
+    def _check(self, raw: DataFrame) -> DataFrame:
+        """`checks.check`, its steps made once a minute."""
+        made = checks.this_minute()
+        if made != self._steps[0]:
+            self._steps = made, checks.steps(raw.columns, self.dataset, made)
+        return checks.checked(raw, self._steps[1])
 
     def _application(self, name: str) -> str:
         return f"{self.memory.history.stream}/{name}"
@@ -167,18 +175,22 @@ class StreamScorer:
         fresh = online.fresh(rows, places, keys).withColumns({a: F.col(n) for n, a in own.items()})
         features = online.windows(fresh, self.feature_set, entities, places, list(own.values()))
         if len(decision.models) > 1:
-            features = cut(features)
-        scored = [
-            self._scored(features, own, *model, decision.threshold, batch_id)
+            features, _ = cut(features)
+        is_flag = F.col("score") >= F.col("threshold")
+        made = [
+            cut(
+                self._scored(features, own, *model, decision.threshold, batch_id),
+                new=F.count("*"),
+                flagged=F.count_if(is_flag),
+            )
             for model in decision.models
         ]
-        is_flag = F.col("score") >= F.col("threshold")
-        new, flagged = scored[0].agg(F.count("*"), F.count_if(is_flag)).collect()[0]
+        scored, (new, flagged) = [rows for rows, _ in made], made[0][1]
         names = ["scores", *(f"scores/{version}" for version, _ in decision.models[1:])]
         tables = [(name, SCORES, found) for name, found in zip(names, scored, strict=True)]
         tables.append(("flagged", FLAGGED, scored[0].where(is_flag)))
         with ThreadPoolExecutor() as pool:
-            writes = [pool.submit(history.remember, scored[0], batch_id)]
+            writes = [pool.submit(history.remember, scored[0])]
             for name, table, found in tables:
                 missing = found if manifest.alone else self._missing(table, found, within)
                 application = self._application(name)
@@ -198,10 +210,14 @@ class StreamScorer:
         threshold: float,
         batch_id: int,
     ) -> DataFrame:
+        import pyarrow as pa
+
         files = self._files(version, digest, batch_id)
-        scored = score_rows(features, files, threshold, list(own.values()))
-        scored = scored.withColumnsRenamed({alias: name for name, alias in own.items()})
-        return cut(stamp(scored, version, self.feature_set.hash, threshold))
+        marks = stamps(version, self.feature_set.hash, threshold) | {
+            "batch_id": pa.scalar(batch_id)
+        }
+        scored = score_rows(features, files, threshold, list(own.values()), marks)
+        return scored.withColumnsRenamed({alias: name for name, alias in own.items()})
 
     def _tell_latency(self, checked: DataFrame) -> None:
         """Tell the service how long ago the batch's records were published, to a tenth."""

@@ -1,0 +1,72 @@
+"""Delta's log through its Java classes, where the public interface would start jobs of Spark.
+
+Delta's writer looks up what an application has committed by computing the log's whole state: three
+jobs, and more than the write of a micro-batch costs. The same is in the checksum file that every
+commit leaves. Written against the Delta that `requirements` pins; the public writer stays the way
+for tables without such a file and for catalogs.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def version(spark: SparkSession, path: str) -> int:
+    """Number of the newest commit of the table in a folder."""
+    none = _jvm(spark).scala.Option.empty()
+    return _log(spark, path).update(False, none, none).version()
+
+
+def append_once(
+    spark: SparkSession, path: str, rows: DataFrame, application: str, number: int
+) -> bool:
+    """Append with an application's transaction, in one commit, unless it stands.
+
+    The commit carries the same `txn` as one of the public writer with `txnAppId` and `txnVersion`,
+    and clashes with one of the same application that comes in between.
+
+    Returns
+    -------
+    bool
+        False: the newest commit left no checksum file, or none that lists transactions; nothing was
+        done.
+    """
+    jvm = _jvm(spark)
+    none, delta = jvm.scala.Option.empty(), jvm.org.apache.spark.sql.delta
+    transaction = _log(spark, path).startTransaction(none, none)
+    checksum = transaction.snapshot().checksumOpt()
+    known = checksum.get().setTransactions() if checksum.isDefined() else none
+    if not known.isDefined():
+        return False
+    committed = known.get().iterator()
+    while committed.hasNext():
+        one = committed.next()
+        if one.appId() == application and one.version() >= number:
+            return True
+    append, nothing = jvm.org.apache.spark.sql.SaveMode.Append, jvm.PythonUtils.toScalaMap({})
+    session = spark._jsparkSession  # noqa: SLF001
+    options = delta.DeltaOptions(nothing, session.sessionState().conf())
+    write = delta.commands.WriteIntoDelta(
+        _log(spark, path), append, options, jvm.PythonUtils.toSeq([]), nothing, rows._jdf,
+        none, none, False,
+    )  # fmt: skip
+    actions = write.write(transaction, session, none, False)
+    now = jvm.scala.Some(int(time.time() * 1000))
+    mark = delta.actions.SetTransaction(application, number, now)
+    transaction.readTxn().append(jvm.PythonUtils.toSeq([application]))
+    operation = getattr(delta, "DeltaOperations$Write")
+    transaction.commit(actions.appended(mark), operation(append, *[none] * 8), nothing)
+    return True
+
+
+def _jvm(spark: SparkSession) -> Any:
+    return spark.sparkContext._jvm
+
+
+def _log(spark: SparkSession, path: str) -> Any:
+    session = spark._jsparkSession  # noqa: SLF001
+    return _jvm(spark).org.apache.spark.sql.delta.DeltaLog.forTable(session, path)
