@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from fraudlake import job, names, options
 
-_LOOK_S = 30  # between two looks at the registry's aliases
+_LOOK_S = 30.0  # between two looks at the registry's aliases, at most
 _STALL_S = 600  # a micro-batch in hand for longer: the service does not live
 
 
@@ -111,8 +111,10 @@ def run(spark: Any, args: Arguments) -> job.Result:
     def admitted(version: int) -> Any:
         return admit(registry, version, feature_set.hash, computed, args.alerts)
 
-    champion = ModelWatch(registry.resolve, admitted, args.model, True, _LOOK_S)
-    challenger = ModelWatch(registry.resolve, admitted, "challenger", False, _LOOK_S)
+    pause = None if args.trigger is None else args.trigger.total_seconds()
+    look = min(_LOOK_S, max(pause or _LOOK_S, 1.0))
+    champion = ModelWatch(registry.resolve, admitted, args.model, True, look)
+    challenger = ModelWatch(registry.resolve, admitted, "challenger", False, look)
     service = metrics.Service(_STALL_S, (champion, challenger))
     with ExitStack() as stack:
         if args.metrics:
@@ -139,7 +141,6 @@ def run(spark: Any, args: Arguments) -> job.Result:
             records = sources.read_stream(
                 spark, dataset, args.input, args.files, args.records, args.kafka, args.avro
             )
-        pause = None if args.trigger is None else args.trigger.total_seconds()
         counts = stream.run_stream(records, scorer, f"{state}/checkpoint", pause)
         model = scorer.models()[0]
     wanted = ("batches", "records", "scored", "flagged", "duplicates", "quarantine", "outside")

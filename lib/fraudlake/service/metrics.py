@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fraudlake")
 
-LATENCY_BOUNDS_S = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 30.0, 60.0, 600.0)
+LATENCY_BOUNDS_S = (
+    *(0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0),
+    *(15.0, 30.0, 60.0, 600.0),
+)
 _BATCH_BOUNDS_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 300.0)
 OUTCOMES = ("scored", "duplicates", "quarantine", "outside")
 
