@@ -327,7 +327,8 @@ class Memory:
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     """JSON, there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
+    # Another ending: what a kill leaves is no manifest.
+    temporary = path.with_suffix(".new")
     with temporary.open("w") as file:
         json.dump(content, file)
         file.flush()
