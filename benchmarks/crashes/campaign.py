@@ -11,8 +11,7 @@ from payments import VERSIONS, World
 from service import FILES_PER_BATCH, Service
 
 FIRST = "first state built"
-SWAPS = ("after the manifest of a new model", "while a model is loaded")
-PLACES = (
+IN_MOST_BATCHES = (
     "before the manifest",
     "before the manifest's rename",
     "after the manifest",
@@ -22,15 +21,14 @@ PLACES = (
     "after flagged",
     "after quarantine",
     "before Spark's commit",
-    "after labels",
-    "in the middle of merging",
-    "after merging",
-    "while old runs are removed",
-    *SWAPS,
 )
+MERGES = ("in the middle of merging", "after merging", "while old runs are removed")
+SWAPS = ("after the manifest of a new model", "while a model is loaded")
+NEW_LABELS = "after labels"
+PLACES = (*IN_MOST_BATCHES, *MERGES, *SWAPS, NEW_LABELS)
 AHEAD = 3  # micro-batches of input that wait
-REACHED_S = 120  # a place that is not reached by then is given up
-SETTLED_S = 20  # by then a service that lost a process has ended, or goes on
+REACHED_S = 300  # a place that is not reached by then is given up
+SETTLED_S = 60  # by then a service that lost a process has ended, or goes on
 
 
 class Campaign:
@@ -86,14 +84,16 @@ class Campaign:
     def _at_place(self, name: str) -> str:
         if name in SWAPS:
             self._wait(self._has_finished_a_batch, REACHED_S)
-            self._promote(*self.random.integers(1, VERSIONS + 1, 2).tolist())
-        elif name == "after labels":
-            self.world.tell_labels()
-        more = 1 if name in (FIRST, *SWAPS) else int(self.random.integers(1, 3))
+        more = int(self.random.integers(1, 3)) if name in IN_MOST_BATCHES else 1
         armed = self.world.folder / "armed"
         new = armed.with_suffix(".new")
         new.write_text(f"{name}:{self.service.passed()[name] + more}")
         new.rename(armed)
+        if name in SWAPS:
+            self._promote(*self.random.integers(1, VERSIONS + 1, 2).tolist())
+        if name == NEW_LABELS and not self.world.tell_labels():
+            armed.unlink()
+            return ""
         reached = self._wait(lambda: not self.service.runs(), REACHED_S)
         if armed.exists():
             armed.unlink()

@@ -14,7 +14,7 @@ SEAM = START + timedelta(days=40)
 LIVE = timedelta(days=6)  # below the label's delay: labels of what is live never count
 ALERTS = 4
 VERSIONS = 3
-SLICES = 12  # commits to `labels` while the stream runs
+SLICES = 16  # commits to `labels` while the stream runs
 PER_FILE = 8
 DATASET = """\
 format: jsonl
@@ -72,7 +72,7 @@ def live_files(seed: int, number: int) -> list[list[dict]]:
             content.append(known[random.integers(len(known))])
         if random.random() < 0.2:
             content.append(rows[0])
-        if random.random() < 0.2:
+        if random.random() < 0.4:
             content.append(rows[0] | {"TRANSACTION_ID": 10**9 + at, "TX_AMOUNT": "abc"})
         files.append(content)
     return files

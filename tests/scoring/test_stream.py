@@ -239,6 +239,8 @@ def test_runs_are_merged_and_nothing_changes(
     monkeypatch.setattr(memory, "_MERGED_AT", 2)
     scorer = scorer_on(fresh_lake, model)
     live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"])
+    begun = scorer.memory.folder / "runs/customer/00000" / f".b{0:012d}.run.1"
+    begun.touch()  # as a killed task leaves it
     for number, rows in enumerate(np.array_split(np.arange(len(live)), 7)):
         part = live.iloc[rows]
         path = f"{fresh_lake.root}/part{number}.parquet"
@@ -250,6 +252,7 @@ def test_runs_are_merged_and_nothing_changes(
     left = {path.stem for path in scorer.memory.folder.glob("runs/customer/*/*.run")}
     assert any(name.startswith("m") for name in left)
     assert f"b{0:012d}" not in left
+    assert not begun.exists()
 
 
 def test_two_streams_on_one_state(model, fresh_lake):

@@ -281,7 +281,8 @@ class Memory:
         written = {self._name(_BATCH, manifest.batch_id) for manifest in standing}
         for store in self._stores():
             needed = written.union(*(manifest.runs[store] for manifest in standing))
-            for path in self._store_folder(store).glob("*/*.run"):
+            # With what a killed task had begun to write; none writes now.
+            for path in self._store_folder(store).glob("*/*.run*"):
                 if path.stem not in needed:
                     path.unlink()
         for number in numbers[:-1]:
