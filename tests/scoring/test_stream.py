@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -238,6 +239,8 @@ def test_runs_are_merged_and_nothing_changes(
     monkeypatch.setattr(memory, "_MERGED_AT", 2)
     scorer = scorer_on(fresh_lake, model)
     live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"])
+    begun = scorer.memory.folder / "runs/customer/00000" / f".b{0:012d}.run.1"
+    begun.touch()  # as a killed task leaves it
     for number, rows in enumerate(np.array_split(np.arange(len(live)), 7)):
         part = live.iloc[rows]
         path = f"{fresh_lake.root}/part{number}.parquet"
@@ -249,6 +252,7 @@ def test_runs_are_merged_and_nothing_changes(
     left = {path.stem for path in scorer.memory.folder.glob("runs/customer/*/*.run")}
     assert any(name.startswith("m") for name in left)
     assert f"b{0:012d}" not in left
+    assert not begun.exists()
 
 
 def test_two_streams_on_one_state(model, fresh_lake):
@@ -265,6 +269,26 @@ def test_a_checkpoint_older_than_the_state_is_refused(model, fresh_lake, batches
     scorer.process(batches[0], 4)
     with pytest.raises(DataError, match="checkpoint: got batch 0"):
         scorer.process(batches[1], 0)
+
+
+def test_a_manifest_cut_off_before_its_rename_is_none(
+    monkeypatch, model, expected, fresh_lake, batches
+):
+    """A kill leaves the file under its temporary name; the batch begins as if it were not there."""
+    scorer_on(fresh_lake, model).process(batches[0], 0)
+    rename = Path.rename
+
+    def dying(path, target):
+        if Path(target).suffix == ".json":
+            raise CrashError
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", dying)
+    with pytest.raises(CrashError):
+        scorer_on(fresh_lake, model).process(batches[1], 1)
+    monkeypatch.undo()
+    scorer_on(fresh_lake, model).process(batches[1], 1)
+    assert written(fresh_lake) == (expected.scores, expected.flags)
 
 
 def test_late_records_are_scored_with_what_is_known(model, first_scores, fresh_lake, batches):

@@ -284,7 +284,8 @@ class Memory:
         written = {self._name(_BATCH, manifest.batch_id) for manifest in standing}
         for store in self._stores():
             needed = written.union(*(manifest.runs[store] for manifest in standing))
-            for path in self._store_folder(store).glob("*/*.run"):
+            # With what a killed task had begun to write; none writes now.
+            for path in self._store_folder(store).glob("*/*.run*"):
                 if path.stem not in needed:
                     path.unlink()
         for number in numbers[:-1]:
@@ -332,7 +333,8 @@ class Memory:
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     """JSON, there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
+    # Another ending: what a kill leaves is no manifest.
+    temporary = path.with_suffix(".new")
     with temporary.open("w") as file:
         json.dump(content, file)
         file.flush()
