@@ -85,7 +85,10 @@ class Arguments(job.Arguments):
 
 def run(spark: Any, args: Arguments) -> job.Result:
     """Open history, state and model, read the source, score until it is exhausted or stopped."""
+    import os
     from contextlib import ExitStack
+    from functools import partial
+    from pathlib import Path
 
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition import load_feature_set
@@ -95,11 +98,14 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.scoring.history import History
     from fraudlake.scoring.memory import Memory
     from fraudlake.service import logs, metrics
+    from fraudlake.service.shelf import Shelf
     from fraudlake.service.watch import ModelWatch, admit
     from fraudlake.tables import Lake
 
     if args.logs == "json":
         logs.as_json()
+    # By default MLflow's client asks a server that is gone for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     lake, dataset, registry = (
         Lake(spark, args.lake),
         load_dataset(args.dataset),
@@ -108,20 +114,26 @@ def run(spark: Any, args: Arguments) -> job.Result:
     feature_set, types = load_feature_set(args.features), dataset.column_types()
     computed = [feature.name for feature in feature_set.features]
 
-    def admitted(version: int) -> Any:
-        return admit(registry, version, feature_set.hash, computed, args.alerts)
+    def checked(source: Any, version: int) -> Any:
+        return admit(source, version, feature_set.hash, computed, args.alerts)
 
+    state = args.state or lake.folder("stream")
+    shelf = Shelf(Path(state, "models"), registry, checked)
     pause = None if args.trigger is None else args.trigger.total_seconds()
     look = min(_LOOK_S, max(pause or _LOOK_S, 1.0))
-    champion = ModelWatch(registry.resolve, admitted, args.model, True, look)
-    challenger = ModelWatch(registry.resolve, admitted, "challenger", False, look)
+    champion = ModelWatch(
+        registry.resolve, partial(shelf.admitted, args.model), args.model, True, look,
+        partial(shelf.last, args.model),
+    )  # fmt: skip
+    challenger = ModelWatch(
+        registry.resolve, partial(shelf.admitted, "challenger"), "challenger", False, look
+    )
     service = metrics.Service(_STALL_S, (champion, challenger))
     with ExitStack() as stack:
         if args.metrics:
             stack.enter_context(metrics.serve(service, args.metrics))
         stack.enter_context(champion)
         stack.enter_context(challenger)
-        state = args.state or lake.folder("stream")
         named = [*dataset.entities.values(), *feature_set.columns(dataset.entities)]
         history = History(lake, state, {name: types[name] for name in named}, args.from_)
         memory = Memory(history, state, dataset, feature_set)
@@ -130,7 +142,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         spark.conf.set("spark.sql.adaptive.enabled", value=False)
         scorer = stream.StreamScorer(
             lake, dataset, feature_set, memory, lambda: in_service(champion, challenger),
-            registry.files, service, args.to,
+            shelf.files, service, args.to,
         )  # fmt: skip
         if args.replay:
             records = replay.slices(

@@ -38,12 +38,15 @@ def write(path: Path, arrays: Mapping[str, NDArray]) -> None:
         crc = zlib.crc32(data, crc)
     first = json.dumps({"crc32": crc, "size": at, "arrays": header}).encode()
     first += b" " * (-(len(first) + 1) % _ALIGNED) + b"\n"
+    replace(path, first, *chunks)
+
+
+def replace(path: Path, *content: bytes) -> None:
+    """Write bytes; what stands there is replaced at once or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("wb") as file:
-        file.write(first)
-        for data in chunks:
-            file.write(data)
+        file.writelines(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)

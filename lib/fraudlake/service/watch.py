@@ -20,6 +20,7 @@ from fraudlake.scoring.batch import check_definition
 
 if TYPE_CHECKING:
     from fraudlake.registry import Registry
+    from fraudlake.service.shelf import Shelf
 
 log = logging.getLogger("fraudlake")
 
@@ -49,7 +50,11 @@ class Model:
 
 
 def admit(
-    registry: Registry, version: int, definition: str, columns: Collection[str], alerts: float
+    registry: Registry | Shelf,
+    version: int,
+    definition: str,
+    columns: Collection[str],
+    alerts: float,
 ) -> Model:
     """Fetch a model version and make every check that scoring relies on.
 
@@ -97,6 +102,9 @@ class ModelWatch:
         Whether the service can do without: a champion is required, a challenger is not.
     every
         Seconds between two looks.
+    last
+        The model that was last in service, for a start while the registry does not answer; raises
+        `FraudlakeError` where there is none. Left out, there is no such start.
 
     Attributes
     ----------
@@ -121,11 +129,13 @@ class ModelWatch:
         alias: str,
         required: bool,
         every: float,
+        last: Callable[[], Model] | None = None,
     ) -> None:
         self.alias = alias
         self.refused: int | None = None
         self.reachable = True
         self._resolve, self._admit, self._required, self._every = resolve, admit, required, every
+        self._last = last
         self._model: Model | None = None
         self._said = ""
         self._ended = threading.Event()
@@ -134,11 +144,28 @@ class ModelWatch:
     def __enter__(self) -> Self:
         """Take the first model, or raise what keeps a required one from serving."""
         if self._required:
-            self._model = self._admit(self._resolve(self.alias))
+            self._model = self._first()
         else:
             self.look()
         self._thread.start()
         return self
+
+    def _first(self) -> Model:
+        try:
+            return self._admit(self._resolve(self.alias))
+        except FraudlakeError:
+            raise
+        except Exception as error:
+            if self._last is None:
+                raise
+            try:
+                model = self._last()
+            except FraudlakeError:
+                raise error from None
+            self.reachable = False
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self._say(f"the registry does not answer, starting with {model} as before: {reason}")
+            return model
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()

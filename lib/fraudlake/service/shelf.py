@@ -1,0 +1,93 @@
+"""Models beside the stream's state: what the service starts with where the registry is down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fraudlake.errors import FraudlakeError
+from fraudlake.features import files
+from fraudlake.models import bundle
+
+if TYPE_CHECKING:
+    from fraudlake.registry import Registry
+    from fraudlake.service.watch import Model
+
+_NOTES = "notes.json"
+
+
+class Shelf:
+    """Models as they were admitted, with what the registry had noted of them.
+
+    Parameters
+    ----------
+    folder
+        Made on first use. A model stays in it: a batch that was begun with it may run again.
+    registry
+        Where models come from.
+    admit
+        Makes the checks (`fraudlake.service.watch.admit`) on a version in the registry or here.
+
+    Examples
+    --------
+    >>> shelf = Shelf(Path("build/lake/_stream/models"), registry, admit)      # doctest: +SKIP
+    >>> model = shelf.admitted("champion", 3)                                  # doctest: +SKIP
+    >>> shelf.last("champion").version                                         # doctest: +SKIP
+    3
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        registry: Registry,
+        admit: Callable[[Registry | Shelf, int], Model],
+    ) -> None:
+        self.folder, self._registry, self._admit = folder, registry, admit
+
+    def admitted(self, alias: str, version: int) -> Model:
+        """A version of the registry, checked, and kept as what the alias names.
+
+        Raises
+        ------
+        FraudlakeError
+            It failed a check.
+        """
+        model = self._admit(self._registry, version)
+        place = self.folder / str(version)
+        if not (place / _NOTES).exists():
+            for name, content in model.files.items():
+                files.replace(place / name, content)
+            golden = self._registry.describe(version).get("golden")
+            notes = json.dumps({"sha256": model.digest, "golden": golden})
+            files.replace(place / _NOTES, notes.encode())
+        files.replace(self.folder / f"{alias}.json", json.dumps(version).encode())
+        return model
+
+    def last(self, alias: str) -> Model:
+        """What the alias named when the registry last answered, checked again.
+
+        Raises
+        ------
+        FraudlakeError
+            There is none, or it is not what was kept.
+        """
+        path = self.folder / f"{alias}.json"
+        if not path.exists():
+            raise FraudlakeError(f"model: got {alias!r}, expected one that was in service before")
+        return self._admit(self, int(json.loads(path.read_text())))
+
+    def files(self, version: int) -> dict[str, bytes]:
+        """The bundle of a version, compared with its SHA-256; not kept here: the registry's."""
+        place = self.folder / str(version)
+        if not (place / _NOTES).exists():
+            return self._registry.files(version)
+        found = {path.name: path.read_bytes() for path in place.glob("[!.]*")}
+        found.pop(_NOTES)
+        bundle.load(found, self.describe(version)["sha256"])
+        return found
+
+    def describe(self, version: int) -> dict[str, str]:
+        """What was noted of a version."""
+        return dict(json.loads((self.folder / str(version) / _NOTES).read_text()))

@@ -1,0 +1,57 @@
+"""Models kept beside the state, for a start without the registry."""
+
+from functools import partial
+
+import pytest
+from tests.models.conftest import FEATURES
+from tests.service.test_watch import Aliases
+
+from fraudlake.errors import FraudlakeError
+from fraudlake.service.shelf import Shelf
+from fraudlake.service.watch import ModelWatch, admit
+
+
+@pytest.fixture
+def registry(files):
+    found = Aliases(champion=3)
+    found.files = lambda _: files
+    found.describe = lambda _: {}
+    return found
+
+
+@pytest.fixture
+def shelf(tmp_path, registry):
+    check = partial(admit, definition="abc", columns=FEATURES, alerts=2)
+    return Shelf(tmp_path / "models", registry, check)
+
+
+def watching(registry, shelf):
+    take, last = partial(shelf.admitted, "champion"), partial(shelf.last, "champion")
+    return ModelWatch(registry.resolve, take, "champion", True, 3600, last)
+
+
+def test_a_start_without_the_registry(registry, shelf, files, caplog):
+    """With the model of before; nothing was kept before the first start."""
+    registry.down = ConnectionError("no route")
+    with pytest.raises(ConnectionError, match="no route"), watching(registry, shelf):
+        pass
+    registry.down = None
+    with watching(registry, shelf):
+        pass
+    registry.down = ConnectionError("no route")
+    registry.files = None
+    with watching(registry, shelf) as watch:
+        assert watch.current().version == 3
+        assert not watch.reachable
+    assert "starting with version 3 as before: no route" in caplog.text
+    assert shelf.files(3) == files
+
+
+def test_a_damaged_model_is_not_started_with(registry, shelf):
+    shelf.admitted("champion", 3)
+    path = next(path for path in shelf.folder.glob("3/*") if path.suffix == ".ubj")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FraudlakeError, match="SHA-256"):
+        shelf.last("champion")
