@@ -48,7 +48,7 @@ def main(
     with Service(world, master, bool(control)) as service:
         campaign = Campaign(world, service, int(seed))
         campaign.run(campaign.plan(int(kills)), float(seconds))
-        campaign.finish(600)
+        campaign.finish(1800)
         batches = service.batches()
     took = time.monotonic() - started
     spark = session.open_spark("crashes", **own)
@@ -62,8 +62,8 @@ def main(
         print(f"{name:<52}{number:>6}")
     killed = campaign.kills.total()
     print(
-        f"\n{killed} kills, {service.starts} starts, {batches} batches, {len(world.fed)} records, "
-        f"{took:.0f} s; seed {seed}, {master}"
+        f"\n{killed} kills, {service.starts} starts, {batches} batches, {len(world.fed())} records,"
+        f" {took:.0f} s; seed {seed}, {master}"
     )
     if control:
         doubled = found["scores twice"] + found["flags twice"]

@@ -115,7 +115,6 @@ class World:
             self.folder / name for name in ("template", "lake", "input")
         )
         self.dataset = self.folder / "payments.yaml"
-        self.fed: list[dict] = []
         self.files = 0
         self._hidden: list[Path] = []
         self._files: list[list[dict]] = []
@@ -189,9 +188,13 @@ class World:
             pass
         path = _write(self.folder / "next", rows)
         path.rename(self.input / f"{self.files:06d}.jsonl")
-        self.fed += rows
         self.files += 1
         return True
+
+    def fed(self) -> list[dict]:
+        """All records that the stream was given."""
+        files = sorted(self.input.glob("*.jsonl"))
+        return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
 def _write(path: Path, rows: list[dict]) -> Path:
