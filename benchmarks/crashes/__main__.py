@@ -40,9 +40,10 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     own = {"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
     world = World(Path(folder))
-    spark = session.open_spark("crashes", **own)
-    world.make(spark)
-    spark.stop()
+    if not world.stands():
+        spark = session.open_spark("crashes", **own)
+        world.make(spark)
+        spark.stop()
     world.begin(int(seed), files=60 + 8 * int(kills))
     started = time.monotonic()
     with Service(world, master, bool(control)) as service:

@@ -119,8 +119,11 @@ class World:
         self._hidden: list[Path] = []
         self._files: list[list[dict]] = []
 
+    def stands(self) -> bool:
+        return (self.folder / "made").exists()
+
     def make(self, spark) -> None:
-        """Template and models, where they do not stand."""
+        """Template and models, anew."""
         from pyspark.sql import functions as F
 
         from fraudlake.datasets import load_dataset
@@ -128,8 +131,6 @@ class World:
         from fraudlake.registry import Registry
         from fraudlake.tables import LABELS, Lake, time_range
 
-        if (self.folder / "made").exists():
-            return
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "history").mkdir(parents=True)
         self.dataset.write_text(DATASET)
