@@ -40,15 +40,16 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     own = {"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
     world = World(Path(folder))
-    spark = session.open_spark("crashes", **own)
-    world.make(spark)
-    spark.stop()
+    if not world.stands():
+        spark = session.open_spark("crashes", **own)
+        world.make(spark)
+        spark.stop()
     world.begin(int(seed), files=60 + 8 * int(kills))
     started = time.monotonic()
     with Service(world, master, bool(control)) as service:
         campaign = Campaign(world, service, int(seed))
         campaign.run(campaign.plan(int(kills)), float(seconds))
-        campaign.finish(600)
+        campaign.finish(1800)
         batches = service.batches()
     took = time.monotonic() - started
     spark = session.open_spark("crashes", **own)
@@ -62,8 +63,8 @@ def main(
         print(f"{name:<52}{number:>6}")
     killed = campaign.kills.total()
     print(
-        f"\n{killed} kills, {service.starts} starts, {batches} batches, {len(world.fed)} records, "
-        f"{took:.0f} s; seed {seed}, {master}"
+        f"\n{killed} kills, {service.starts} starts, {batches} batches, {len(world.fed())} records,"
+        f" {took:.0f} s; seed {seed}, {master}"
     )
     if control:
         doubled = found["scores twice"] + found["flags twice"]

@@ -115,13 +115,15 @@ class World:
             self.folder / name for name in ("template", "lake", "input")
         )
         self.dataset = self.folder / "payments.yaml"
-        self.fed: list[dict] = []
         self.files = 0
         self._hidden: list[Path] = []
         self._files: list[list[dict]] = []
 
+    def stands(self) -> bool:
+        return (self.folder / "made").exists()
+
     def make(self, spark) -> None:
-        """Template and models, where they do not stand."""
+        """Template and models, anew."""
         from pyspark.sql import functions as F
 
         from fraudlake.datasets import load_dataset
@@ -129,8 +131,6 @@ class World:
         from fraudlake.registry import Registry
         from fraudlake.tables import LABELS, Lake, time_range
 
-        if (self.folder / "made").exists():
-            return
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "history").mkdir(parents=True)
         self.dataset.write_text(DATASET)
@@ -189,9 +189,13 @@ class World:
             pass
         path = _write(self.folder / "next", rows)
         path.rename(self.input / f"{self.files:06d}.jsonl")
-        self.fed += rows
         self.files += 1
         return True
+
+    def fed(self) -> list[dict]:
+        """All records that the stream was given."""
+        files = sorted(self.input.glob("*.jsonl"))
+        return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
 def _write(path: Path, rows: list[dict]) -> Path:

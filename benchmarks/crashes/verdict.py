@@ -79,11 +79,12 @@ def differences(spark, world: World) -> dict[str, int]:
         "quarantine twice": len(quarantine) - quarantine.nunique(),
         "quarantine that differs": len(rejected ^ {*quarantine}),
     }
-    broken = sum(row["TX_AMOUNT"] == BROKEN for row in world.fed)
+    fed = world.fed()
+    broken = sum(row["TX_AMOUNT"] == BROKEN for row in fed)
     since = SEAM.strftime("%Y-%m-%dT%H:%M:%S")
     new = {
         row["TRANSACTION_ID"]
-        for row in world.fed
+        for row in fed
         if row["TX_AMOUNT"] != BROKEN and row["TX_DATETIME"] >= since
     }
     found["records that the sums do not explain"] = len(new ^ {*scores["tx_id"]}) + abs(
