@@ -286,6 +286,7 @@ class Lake:
                     f"{self._name(table)} under {self.root} has other columns: {'; '.join(wrong)}; "
                     "use another lake, or the data set and feature set that made this one"
                 )
+            self._constrain(table)
             return
         fields = ", ".join(
             f"{name} {kind}{' NOT NULL' if name in table.required else ''}"
@@ -307,10 +308,19 @@ class Lake:
             f"CREATE TABLE IF NOT EXISTS {self.reference(table)} ({fields}) USING delta "
             f"{cluster} {_settings(settings)}"
         )
+        self._constrain(table)
+
+    def _constrain(self, table: Table) -> None:
+        """Add the constraints that are missing: making a table is more than one commit."""
+        if not table.constraints:
+            return
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.reference(table)}").collect()
+        standing = {row[0] for row in rows}
         for name, rule in table.constraints.items():
-            self.spark.sql(
-                f"ALTER TABLE {self.reference(table)} ADD CONSTRAINT {name} CHECK ({rule})"
-            )
+            if f"delta.constraints.{name}" not in standing:
+                self.spark.sql(
+                    f"ALTER TABLE {self.reference(table)} ADD CONSTRAINT {name} CHECK ({rule})"
+                )
 
     def insert_missing(self, table: Table, rows: DataFrame, within: str = "true") -> int:
         """Add the rows whose key is not in the table yet; return how many.
