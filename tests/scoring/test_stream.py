@@ -113,6 +113,35 @@ def test_doubles_and_broken_records(world, model, expected, fresh_lake, batches)
     keys_are_unique(fresh_lake)
 
 
+def test_a_batch_of_bad_records_is_refused_and_goes_on_later(
+    spark, world, model, expected, fresh_lake, tmp_path
+):
+    """A producer wrote amounts in another way; nothing of that batch is lost or doubled."""
+    lake, dataset = fresh_lake, load_dataset("handbook")
+    live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"]).astype({"TX_AMOUNT": str})
+    broken = pd.concat([live.iloc[:60]] * 2)
+    broken["TX_AMOUNT"] += " EUR"
+    (tmp_path / "in").mkdir()
+    pd.concat([live, broken]).to_parquet(tmp_path / "in" / "payments.parquet", index=False)
+
+    def run(bad):
+        scorer = scorer_on(lake, model, bad=bad)
+        stream = sources.read_stream(spark, dataset, str(tmp_path / "in"), 1)
+        return run_stream(stream, scorer, f"{lake.folder('stream')}/checkpoint", None)
+
+    said = rf"batch 0: got 120 bad records of {120 + len(live)} \(120 times amount: expected "
+    with pytest.raises(DataError, match=said):
+        run(0.5)
+    assert not any(lake.read(table).count() for table in (SCORES, FLAGGED, QUARANTINE))
+    with pytest.raises(DataError, match="batch 0"):
+        run(0.5)
+    counts = run(1.0)
+    assert (counts["scored"], counts["quarantine"]) == (len(live), 120)
+    assert written(lake) == (expected.scores, expected.flags)
+    keys_are_unique(lake)
+    assert not run(0.0)["records"]
+
+
 class CrashError(Exception):
     """Ends a batch as a kill would: nothing after it is done."""
 
