@@ -219,7 +219,7 @@ class StreamScorer:
         is_flag = F.col("score") >= F.col("threshold")
         made = [
             cut(
-                self._scored(features, own, *model, decision.threshold, batch_id),
+                self._scored(features, own, *model, manifest),
                 new=F.count("*"),
                 flagged=F.count_if(is_flag),
             )
@@ -247,14 +247,15 @@ class StreamScorer:
         own: dict[str, str],
         version: int,
         digest: str,
-        threshold: float,
-        batch_id: int,
+        manifest: Manifest,
     ) -> DataFrame:
         import pyarrow as pa
 
-        files = self._files(version, digest, batch_id)
+        files = self._files(version, digest, manifest.batch_id)
+        threshold = manifest.decision.threshold
         marks = stamps(version, self.feature_set.hash, threshold) | {
-            "batch_id": pa.scalar(batch_id)
+            "batch_id": pa.scalar(manifest.batch_id),
+            "labels_version": pa.scalar(manifest.labels_version),
         }
         scored = score_rows(features, files, threshold, list(own.values()), marks)
         return scored.withColumnsRenamed({alias: name for name, alias in own.items()})
