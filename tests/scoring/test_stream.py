@@ -35,7 +35,8 @@ def as_model(files, version=1):
 def scorer_on(lake, files, version=1, **options):
     history = History(lake, lake.folder("stream"), TYPES, options.pop("seam", SEAM))
     known = {version: files, **options.pop("known", {})}
-    dataset, feature_set = load_dataset("handbook"), load_feature_set("handbook")
+    dataset = options.pop("dataset", None) or load_dataset("handbook")
+    feature_set = load_feature_set("handbook")
     state = Memory(history, lake.folder("stream"), dataset, feature_set)
     models = (as_model(files, version), *options.pop("shadow", ()))
     return StreamScorer(
