@@ -326,7 +326,7 @@ def main(lake: str, topic: str, count: str = "1000000", seed: str = "0", **more:
             "to": (start + timedelta(days=1)).isoformat(), "bad": 1, "metrics": METRICS,
             "records": more.get("records", 50_000), "logs": "json",
         }  # fmt: skip
-        command = [sys.executable, "-m", "fraudlake", "stream"]
+        command = [str(Path(sys.executable).with_name("fraudlake")), "stream"]
         started = time.monotonic()
         with log.open("w") as file:
             service = subprocess.Popen(
