@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -169,6 +171,37 @@ def test_a_crash_at_any_write_is_made_good(
     monkeypatch.setattr(Lake, "append_once", dying(Lake.append_once))
     monkeypatch.setattr(Lake, "append", dying(Lake.append))
     with pytest.raises(CrashError):
+        scorer_on(fresh_lake, model).process(batches[0], 0)
+    monkeypatch.undo()
+    scorer_on(fresh_lake, model).process(batches[0], 0)
+    scores, flags = written(fresh_lake)
+    assert scores == first_scores
+    assert flags == {tx: flag for tx, flag in expected.flags.items() if tx in scores}
+    assert fresh_lake.read(QUARANTINE).count() == 3
+    keys_are_unique(fresh_lake)
+
+
+def test_a_full_disk_ends_a_batch_which_goes_on_later(
+    monkeypatch, model, expected, first_scores, fresh_lake, batches
+):
+    """The manifest does not fit; then `seen` and `scores` do and `flagged` does not."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    scorer = scorer_on(fresh_lake, model)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        scorer.process(batches[0], 0)
+    monkeypatch.undo()
+    assert not fresh_lake.read(SCORES).count()
+    write = Lake.append_once
+    monkeypatch.setattr(
+        Lake,
+        "append_once",
+        lambda self, table, *rest: (full if table is FLAGGED else write)(self, table, *rest),
+    )
+    with pytest.raises(OSError, match="No space left on device"):
         scorer_on(fresh_lake, model).process(batches[0], 0)
     monkeypatch.undo()
     scorer_on(fresh_lake, model).process(batches[0], 0)
