@@ -115,8 +115,8 @@ class History:
         """
         return self.arrived(f"batch_id < {batch_id}", within).select(*self.columns)
 
-    def arrived(self, came: str, within: str) -> DataFrame:
-        """Transactions that meet a condition on their batch and one on their time, both in SQL.
+    def arrived(self, came: str = "true", within: str = "true") -> DataFrame:
+        """Transactions that meet conditions in SQL, on `batch_id` and on `event_time`.
 
         Returns
         -------

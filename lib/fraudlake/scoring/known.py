@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from fraudlake.errors import DataError
 from fraudlake.features.compute import compute
 from fraudlake.features.feature import key_columns
 from fraudlake.scoring.memory import LATENESS
@@ -33,8 +34,8 @@ def when_scored(
 
     A transaction of batch b has in its windows those of the lake before the seam and those that
     came in batches up to b, those of b itself included. Rates count what labels said at the version
-    that b knew. Every window is computed for its transaction alone, from copies of what its entity
-    has in reach: the cost grows with the transactions compared, times what their entities hold.
+    that b knew. What an entity has in reach is copied for each batch that it is in: the cost grows
+    with the transactions compared, times what their entities hold.
 
     Parameters
     ----------
@@ -46,14 +47,20 @@ def when_scored(
     DataFrame
         As `compute` gives it. Transactions that came more than two days after newer ones are left
         out: the stream may have forgotten a part of their windows.
+
+    Raises
+    ------
+    DataError
+        The stream has scored nothing of the range.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     apart = feature_set.apart("batch_id")
-    seen = history.arrived("true", "true").where("batch_id IS NOT NULL")
+    seen = history.arrived().where("batch_id IS NOT NULL")
     batches = seen.groupBy("batch_id").agg(F.max("event_time").alias("newest"))
-    newest = F.max("newest").over(Window.orderBy("batch_id")).alias("newest")
+    newest = F.max("newest").over(Window.orderBy("batch_id"))
+    newest = F.greatest(newest, F.lit(history.seam)).alias("newest")
     batches = batches.select("batch_id", newest)
     in_time = F.col("event_time") >= F.col("newest") - F.lit(LATENESS)
     targets = seen.where(time_range(start, end)).join(F.broadcast(batches), "batch_id")
@@ -66,7 +73,7 @@ def when_scored(
             keys = key_columns(entity, entities)
             first = F.min("event_time").alias("_first")
             wanted = chosen.groupBy(*keys).agg(first)
-            others = history.arrived("true", "true").withColumnRenamed("batch_id", "_came")
+            others = history.arrived().withColumnRenamed("batch_id", "_came")
             others = others.join(wanted, [key for key in keys if key != "batch_id"])
             in_reach = F.col("event_time") > F.col("_first") - F.lit(feature_set.lookback)
             had_come = F.coalesce("_came", F.lit(-1)) <= F.col("batch_id")
@@ -75,4 +82,9 @@ def when_scored(
         return compute(chosen, context, history.lake.read(LABELS, version), apart, entities)
 
     versions = targets.select("labels_version").distinct().collect()
+    if not versions:
+        raise DataError(
+            f"state: got {history.own.root}, whose stream has scored nothing with "
+            f"{time_range(start, end)}, expected some: see from= and to="
+        )
     return union([features(row["labels_version"]) for row in versions])
