@@ -12,6 +12,10 @@ to the same partition, in order. Words:
   from= to=         event times as ISO text, from included, to excluded
   seconds=          end after so long
   partitions=2      of the topic, where it has to be made
+  shuffle=1h        each record comes up to so long after its event time; and so that of
+  late=0.02         this share up to a day more, and that
+  duplicates=0.05   this share comes a second time, up to a day later
+  seed=0            draws these; any of the three keeps all records in memory
 
 The last line is one JSON object: records sent and refused, seconds, CPU seconds, rate, and
 `late_s`, how far behind its plan it ever was: above some tenths, the generator was measured.
@@ -27,13 +31,16 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from fraudlake.ingest import kafka
+from fraudlake.options import parse_duration
 
 SLICE_S = 0.02
-DEFAULTS = {"time": "TX_DATETIME", "key": "CUSTOMER_ID", "partitions": "2"}
+DAY_S = 86_400
+DEFAULTS = {"time": "TX_DATETIME", "key": "CUSTOMER_ID", "partitions": "2", "seed": "0"}
 
 
 def records(path: Path, words: dict[str, str]) -> Iterator[tuple[str, str, bytes]]:
@@ -82,16 +89,37 @@ def main() -> None:
             "queue.buffering.max.messages": 1_000_000,
         }
     )
-    print(json.dumps(publish(producer, topic.name, records(Path(path), words), words)))
+    found = arrivals(records(Path(path), words), words)
+    print(json.dumps(publish(producer, topic.name, found, words)))
+
+
+def arrivals(
+    found: Iterator[tuple[str, str, bytes]], words: dict[str, str]
+) -> Iterator[tuple[float, str, bytes]]:
+    """When each record comes (seconds since 1970), its key, its value, in the order of coming."""
+    within = parse_duration(words.get("shuffle", "0s")).total_seconds()
+    late, again = float(words.get("late", 0)), float(words.get("duplicates", 0))
+    timed = ((datetime.fromisoformat(moment).timestamp(), *rest) for moment, *rest in found)
+    if not (within or late or again):
+        yield from timed
+        return
+    every = list(timed)
+    draw = np.random.default_rng(int(words["seed"])).random((5, len(every)))
+    at = np.array([moment for moment, *_ in every])
+    at += within * draw[0] + DAY_S * draw[1] * (draw[2] < late)
+    copies = np.flatnonzero(draw[3] < again)
+    number = np.concatenate((np.arange(len(every)), copies))
+    at = np.concatenate((at, at[copies] + DAY_S * draw[4][copies]))
+    for place in np.argsort(at, kind="stable"):
+        yield (float(at[place]), *every[number[place]][1:])
 
 
 def planned(
-    found: Iterator[tuple[str, str, bytes]], rate: float, speed: float
+    found: Iterator[tuple[float, str, bytes]], rate: float, speed: float
 ) -> Iterator[tuple[float, str, bytes]]:
     """Seconds from the first record to each, its key, its value."""
     first = None
-    for number, (moment, key, value) in enumerate(found):
-        at = datetime.fromisoformat(moment).timestamp() if speed else 0.0
+    for number, (at, key, value) in enumerate(found):
         first = at if first is None else first
         yield number / rate if rate else (at - first) / speed if speed else 0.0, key, value
 
@@ -106,7 +134,7 @@ def send(producer: Producer, **record: object) -> None:
 
 
 def publish(
-    producer: Producer, topic: str, found: Iterator[tuple[str, str, bytes]], words: dict[str, str]
+    producer: Producer, topic: str, found: Iterator[tuple[float, str, bytes]], words: dict[str, str]
 ) -> dict[str, float]:
     counts: Counter = Counter()
 

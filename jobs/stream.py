@@ -54,6 +54,11 @@ class Arguments(job.Arguments):
     )
     files: options.Count = Field(10, description="most files in one micro-batch")
     records: options.Count = Field(50_000, description="most records of a topic in one")
+    bad: options.Share = Field(
+        0.5,
+        description="highest share of bad records in a micro-batch of 100 or more; above it the "
+        "stream stops and leaves the batch as it is",
+    )
     replay: options.Duration | None = Field(
         None,
         description="back-test: cut the input into slices of this length of event time, in event "
@@ -142,7 +147,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         spark.conf.set("spark.sql.adaptive.enabled", value=False)
         scorer = stream.StreamScorer(
             lake, dataset, feature_set, memory, lambda: in_service(champion, challenger),
-            shelf.files, service, args.to,
+            shelf.files, service, args.to, args.bad,
         )  # fmt: skip
         if args.replay:
             records = replay.slices(

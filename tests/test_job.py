@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from pydantic import Field
@@ -127,3 +128,21 @@ def test_a_name_is_checked_with_the_other_arguments(tmp_path):
         "alerts",
     ):
         assert part in text
+
+
+def test_a_full_disk_is_told_in_words(monkeypatch, capsys):
+    class Amounts(job.Arguments):
+        pass
+
+    def run(spark, arguments):
+        raise RuntimeError("task 3 failed\n\tat java.io.IOException: No space left on device")
+
+    conf = SimpleNamespace(get=lambda *_: None, set=lambda *_: None, unset=lambda *_: None)
+    spark = SimpleNamespace(conf=conf, stop=lambda: None)
+    monkeypatch.setattr("fraudlake.session.open_spark", lambda *_: spark)
+    with pytest.raises(SystemExit) as ended:
+        job.main(Amounts, run, [])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert "test_job: disk: got 'No space left on device', expected room" in said
+    assert "Traceback" not in said

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import runpy
 import sys
 import time
@@ -29,6 +30,8 @@ log = logging.getLogger("fraudlake")
 
 Result = dict[str, Any]
 
+# What Java and Python say where a write finds no room.
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _PLAIN = {
     "int_parsing": "a whole number",
     "int_type": "a whole number",
@@ -214,6 +217,16 @@ def main(
         raise SystemExit(2) from None
     except FraudlakeError as error:
         print(f"{name}: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except Exception as error:
+        if not (said := _NO_ROOM.search(str(error))):
+            raise
+        print(
+            f"{name}: disk: got '{said[0]}', expected room for the tables, a stream's state and "
+            "Spark's own files (spark.local.dir): make room and start the job again, it goes on "
+            "where it was",
+            file=sys.stderr,
+        )
         raise SystemExit(1) from None
     finally:
         # Where Java has died, what it died of is the news.

@@ -93,6 +93,8 @@ def test_a_masked_number_shows_its_first_six_and_last_four_digits(spark, values)
         (f"{VISA} 123", "411111******1111 123", True),  # the code on the back
         (f"{VISA} 12/27 and {AMEX}", "411111******1111 12/27 and 378282*****0005", True),
         (f'{{"n":{VISA}}}', '{"n":411111******1111}', True),
+        (f"\\u0034{VISA[1:]} \\\\u0061", "411111******1111 \\\\u0061", False),  # as in JSON
+        (f"{VISA} " * 101, ("*" * 16 + " ") * 101, True),
         (f"card{VISA}", "card411111******1111", False),  # a word: masked, but no card number
         ("4111111111111112", "4111111111111112", False),
         ("411111111111", "411111111111", False),

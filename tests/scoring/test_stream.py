@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,7 +37,8 @@ def as_model(files, version=1):
 def scorer_on(lake, files, version=1, **options):
     history = History(lake, lake.folder("stream"), TYPES, options.pop("seam", SEAM))
     known = {version: files, **options.pop("known", {})}
-    dataset, feature_set = load_dataset("handbook"), load_feature_set("handbook")
+    dataset = options.pop("dataset", None) or load_dataset("handbook")
+    feature_set = load_feature_set("handbook")
     state = Memory(history, lake.folder("stream"), dataset, feature_set)
     models = (as_model(files, version), *options.pop("shadow", ()))
     return StreamScorer(
@@ -113,6 +116,35 @@ def test_doubles_and_broken_records(world, model, expected, fresh_lake, batches)
     keys_are_unique(fresh_lake)
 
 
+def test_a_batch_of_bad_records_is_refused_and_goes_on_later(
+    spark, world, model, expected, fresh_lake, tmp_path
+):
+    """A producer wrote amounts in another way; nothing of that batch is lost or doubled."""
+    lake, dataset = fresh_lake, load_dataset("handbook")
+    live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"]).astype({"TX_AMOUNT": str})
+    broken = pd.concat([live.iloc[:60]] * 2)
+    broken["TX_AMOUNT"] += " EUR"
+    (tmp_path / "in").mkdir()
+    pd.concat([live, broken]).to_parquet(tmp_path / "in" / "payments.parquet", index=False)
+
+    def run(bad):
+        scorer = scorer_on(lake, model, bad=bad)
+        stream = sources.read_stream(spark, dataset, str(tmp_path / "in"), 1)
+        return run_stream(stream, scorer, f"{lake.folder('stream')}/checkpoint", None)
+
+    said = rf"batch 0: got 120 bad records of {120 + len(live)} \(120 times amount: expected "
+    with pytest.raises(DataError, match=said):
+        run(0.5)
+    assert not any(lake.read(table).count() for table in (SCORES, FLAGGED, QUARANTINE))
+    with pytest.raises(DataError, match="batch 0"):
+        run(0.5)
+    counts = run(1.0)
+    assert (counts["scored"], counts["quarantine"]) == (len(live), 120)
+    assert written(lake) == (expected.scores, expected.flags)
+    keys_are_unique(lake)
+    assert not run(0.0)["records"]
+
+
 class CrashError(Exception):
     """Ends a batch as a kill would: nothing after it is done."""
 
@@ -139,6 +171,37 @@ def test_a_crash_at_any_write_is_made_good(
     monkeypatch.setattr(Lake, "append_once", dying(Lake.append_once))
     monkeypatch.setattr(Lake, "append", dying(Lake.append))
     with pytest.raises(CrashError):
+        scorer_on(fresh_lake, model).process(batches[0], 0)
+    monkeypatch.undo()
+    scorer_on(fresh_lake, model).process(batches[0], 0)
+    scores, flags = written(fresh_lake)
+    assert scores == first_scores
+    assert flags == {tx: flag for tx, flag in expected.flags.items() if tx in scores}
+    assert fresh_lake.read(QUARANTINE).count() == 3
+    keys_are_unique(fresh_lake)
+
+
+def test_a_full_disk_ends_a_batch_which_goes_on_later(
+    monkeypatch, model, expected, first_scores, fresh_lake, batches
+):
+    """The manifest does not fit; then `seen` and `scores` do and `flagged` does not."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    scorer = scorer_on(fresh_lake, model)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        scorer.process(batches[0], 0)
+    monkeypatch.undo()
+    assert not fresh_lake.read(SCORES).count()
+    write = Lake.append_once
+    monkeypatch.setattr(
+        Lake,
+        "append_once",
+        lambda self, table, *rest: (full if table is FLAGGED else write)(self, table, *rest),
+    )
+    with pytest.raises(OSError, match="No space left on device"):
         scorer_on(fresh_lake, model).process(batches[0], 0)
     monkeypatch.undo()
     scorer_on(fresh_lake, model).process(batches[0], 0)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ class FeatureSet(BaseModel):
         "`entity`, `operations`, `windows`",
     )
     _only: frozenset[str] | None = PrivateAttr(None)
+    _apart: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _names_are_right(self) -> FeatureSet:
@@ -83,6 +85,10 @@ class FeatureSet(BaseModel):
     def features(self) -> list[Feature]:
         """The single features, in order; within one block by window, then by operation."""
         every = [feature for block in self.declared for feature in block.resolve()]
+        if self._apart:
+            every = [
+                replace(f, entity=f"{f.entity},{self._apart}") if f.entity else f for f in every
+            ]
         return every if self._only is None else [f for f in every if f.name in self._only]
 
     def only(self, names: Collection[str]) -> FeatureSet:
@@ -90,6 +96,10 @@ class FeatureSet(BaseModel):
         return FeatureSet.model_construct(
             name=self.name, declared=self.declared, _only=frozenset(names)
         )
+
+    def apart(self, column: str) -> FeatureSet:
+        """The same features, of which no window holds events with another value of a column."""
+        return FeatureSet.model_construct(name=self.name, declared=self.declared, _apart=column)
 
     @cached_property
     def text(self) -> str:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 EARLIEST = "2000-01-01"
 LONGEST_VALUE = 80
+# So many characters of card numbers, masked, are still more than `LONGEST_VALUE`: a separator goes
+# with each digit, and one of six characters of an escaped digit stays.
+_LOOKED_AT = 12 * LONGEST_VALUE
 
 _CLOCK = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?"
 _DAY = r"^\d{4}-\d{2}-\d{2}$"
@@ -195,9 +198,9 @@ def quoted(value: Column) -> Column:
     """A value as reasons quote it: card numbers masked, cut to `LONGEST_VALUE` characters."""
     from pyspark.sql import functions as F
 
-    rest = len("...")
+    masked, rest = cards.mask(F.left(value, F.lit(_LOOKED_AT))), len("...")
     cut = rf"(?s)^(.{{{LONGEST_VALUE - rest}}}).{{{rest + 1},}}$"
-    return F.concat(F.lit("'"), F.regexp_replace(cards.mask(value), cut, "$1..."), F.lit("'"))
+    return F.concat(F.lit("'"), F.regexp_replace(masked, cut, "$1..."), F.lit("'"))
 
 
 def _text(source: str, fields: Column) -> Column:

@@ -36,17 +36,30 @@ class History:
     seam
         Event time at which the stream takes over; None: just after the lake's last transaction.
         A stream that was started before keeps its seam.
+    begin
+        Whether a stream begins here if none has begun yet.
+
+    Raises
+    ------
+    DataError
+        The stream began at another seam, or none has begun and none is to.
     """
 
     def __init__(
-        self, lake: Lake, folder: str, columns: Mapping[str, str], seam: datetime | None
+        self,
+        lake: Lake,
+        folder: str,
+        columns: Mapping[str, str],
+        seam: datetime | None,
+        *,
+        begin: bool = True,
     ) -> None:
         event = {name: TRANSACTIONS.columns[name] for name in ("tx_id", "event_time", "amount")}
         more = {name: kind for name, kind in columns.items() if name not in event}
         self.columns = [*event, *more]
         self.table = Table(
             "seen",
-            {"batch_id": "bigint", **event},
+            {"batch_id": "bigint", "labels_version": "bigint", **event},
             key=("tx_id",),
             cluster_by=("event_time",),
             required=("batch_id", "tx_id", "event_time"),
@@ -55,6 +68,11 @@ class History:
         self.lake = lake
         self.own = Lake(lake.spark, folder)
         if not self.own.exists(self.table):
+            if not begin:
+                raise DataError(
+                    f"state: got {folder} without a table `seen`, expected the state of a stream, "
+                    "_stream in the lake if the stream was given no other"
+                )
             versions = {f"{t.name}_version": str(lake.version(t)) for t in (TRANSACTIONS, LABELS)}
             start = format_instant(seam or self._after_last_transaction())
             properties = {"stream": uuid.uuid4().hex, "seam": start, **versions}
@@ -78,12 +96,12 @@ class History:
         return datetime(1970, 1, 1, tzinfo=UTC) + micros
 
     def remember(self, rows: DataFrame) -> None:
-        """Append the batch's transactions. Re-run rule: equal rows, of which `before` takes one.
+        """Append the batch's transactions. Re-run rule: equal rows, of which readers take one.
 
         Parameters
         ----------
         rows
-            `columns` and `batch_id`.
+            `columns`, `batch_id` and `labels_version`.
         """
         self.own.append(self.table, rows)
 
@@ -95,11 +113,25 @@ class History:
         DataFrame
             `tx_id`, `event_time`, `amount` and the entity columns; one row a transaction.
         """
+        return self.arrived(f"batch_id < {batch_id}", within).select(*self.columns)
+
+    def arrived(self, came: str = "true", within: str = "true") -> DataFrame:
+        """Transactions that meet conditions in SQL, on `batch_id` and on `event_time`.
+
+        Returns
+        -------
+        DataFrame
+            As `before`, and `batch_id` and `labels_version` of the batch that it came in; null for
+            the lake's transactions, which all meet `came`.
+        """
         from pyspark.sql import functions as F
 
-        seen = self.own.read(self.table).where(f"batch_id < {batch_id}").where(within)
-        seen = seen.select(*self.columns).dropDuplicates(["tx_id"])
+        stamps = ("batch_id", "labels_version")
+        seen = self.own.read(self.table).where(came).where(within)
+        seen = seen.select(*self.columns, *stamps).dropDuplicates(["tx_id"])
         base = self.lake.read(TRANSACTIONS, self.transactions_version)
         base = base.where(time_range(None, self.seam)).where(within).select(*self.columns)
         late = seen.where(time_range(None, self.seam)).select("tx_id")
-        return base.join(F.broadcast(late), "tx_id", "left_anti").unionByName(seen)
+        base = base.join(F.broadcast(late), "tx_id", "left_anti")
+        unknown = {name: F.lit(None).cast("bigint") for name in stamps}
+        return base.withColumns(unknown).unionByName(seen)

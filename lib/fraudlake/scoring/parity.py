@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fraudlake.scoring.apply import score_rows
-from fraudlake.tables import FEATURES, FLAGGED, SCORES, Lake, time_range
+from fraudlake.tables import FLAGGED, SCORES, Lake, time_range
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
 def compare(
     lake: Lake,
+    features: DataFrame,
     files: dict[str, bytes],
     model_version: int,
     threshold: float,
     start: datetime | None,
     end: datetime | None,
 ) -> dict[str, int]:
-    """Score the feature table afresh and hold the result against the tables.
+    """Score features afresh and hold the result against the tables.
+
+    Parameters
+    ----------
+    features
+        Of [start, end): the feature table's, or those of `known.when_scored`.
 
     Returns
     -------
@@ -33,7 +39,6 @@ def compare(
     from pyspark.sql import functions as F
 
     within = time_range(start, end)
-    features = lake.read(FEATURES).where(within)
     fresh = score_rows(features, files, None, ["tx_id"]).withColumnRenamed("score", "expected")
 
     def found(table_rows: DataFrame) -> DataFrame:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from fraudlake.errors import DataError
+from fraudlake.errors import DataError, FraudlakeError
 from fraudlake.features import online
 from fraudlake.ingest import checks
 from fraudlake.ingest.files import readable
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fraudlake")
 
+# A share of fewer records says nothing about their producer.
+_ENOUGH = 100
+_REASONS_TOLD = 3
+
 
 @dataclass
 class StreamScorer:
@@ -55,6 +59,11 @@ class StreamScorer:
         Told of every batch.
     until
         Records with this event time or a later one are left alone (counted as `outside`).
+    bad
+        Highest share of bad records that a micro-batch may have. One with more is refused whole,
+        unless it has fewer than 100 records: its producer has changed.
+    failure
+        The error for the user that ended a batch, where one did; Spark shows a stack of traces.
     """
 
     lake: Lake
@@ -65,7 +74,9 @@ class StreamScorer:
     load: Callable[[int], dict[str, bytes]]
     service: Service
     until: datetime | None = None
+    bad: float = 1.0
     counts: Counter = field(default_factory=Counter)
+    failure: FraudlakeError | None = None
 
     def __post_init__(self) -> None:
         types = self.dataset.column_types()
@@ -83,10 +94,21 @@ class StreamScorer:
             Records as `fraudlake.ingest.sources.read_stream` gives them.
         batch_id
             Spark's number of the micro-batch.
+
+        Raises
+        ------
+        DataError
+            Too many bad records, of which nothing is written then; a model of another digest; a
+            checkpoint older than the state.
         """
         started = time.monotonic()
         with self.service.batch(batch_id) as counts:
-            self._process(raw, batch_id, counts)
+            try:
+                self._process(raw, batch_id, counts)
+            except FraudlakeError as error:
+                log.error("%s", error)  # noqa: TRY400  # it is meant to be read without a trace
+                self.failure = error
+                raise
             self.counts.update(counts)
             self.counts["batches"] += 1
             figures = ", ".join(f"{value} {name}" for name, value in counts.items())
@@ -105,6 +127,8 @@ class StreamScorer:
             last=F.max(F.when(good & inside, F.unix_micros("event_time"))),
         )
         counts["records"], counts["quarantine"], counts["outside"], first, last = figures
+        if counts["records"] >= _ENOUGH and counts["quarantine"] > self.bad * counts["records"]:
+            raise self._refusal(checked.where(~good), batch_id, counts)
         if counts["quarantine"]:
             rows = checks.quarantine_rows(checked.where(~good), self.dataset)
             self.lake.append_once(QUARANTINE, rows, self._application(QUARANTINE.name), batch_id)
@@ -126,6 +150,22 @@ class StreamScorer:
         if made != self._steps[0]:
             self._steps = made, checks.steps(raw.columns, self.dataset, made)
         return checks.checked(raw, self._steps[1])
+
+    def _refusal(self, bad: DataFrame, batch_id: int, counts: Counter) -> DataError:
+        from pyspark.sql import functions as F
+
+        kinds = F.array_distinct(F.transform("reasons", checks.kind))
+        rows = bad.select(F.explode(kinds).alias("kind"), "source_file")
+        figures = [F.count("*").alias("n"), F.min("source_file").alias("first")]
+        found = rows.groupBy("kind").agg(*figures).orderBy(F.desc("n"), "kind")
+        told = found.limit(_REASONS_TOLD).collect()
+        reasons = "; ".join(f"{row.n} times {row.kind}, first in {row.first}" for row in told)
+        return DataError(
+            f"batch {batch_id}: got {counts['quarantine']} bad records of {counts['records']} "
+            f"({reasons}), expected a share of at most bad={self.bad:g}; nothing of the batch is "
+            "written. If a producer has changed, correct the data set's description. Start with a "
+            "higher `bad` to send them to quarantine and go on"
+        )
 
     def _application(self, name: str) -> str:
         return f"{self.memory.history.stream}/{name}"
@@ -179,7 +219,7 @@ class StreamScorer:
         is_flag = F.col("score") >= F.col("threshold")
         made = [
             cut(
-                self._scored(features, own, *model, decision.threshold, batch_id),
+                self._scored(features, own, *model, manifest),
                 new=F.count("*"),
                 flagged=F.count_if(is_flag),
             )
@@ -207,14 +247,15 @@ class StreamScorer:
         own: dict[str, str],
         version: int,
         digest: str,
-        threshold: float,
-        batch_id: int,
+        manifest: Manifest,
     ) -> DataFrame:
         import pyarrow as pa
 
-        files = self._files(version, digest, batch_id)
+        files = self._files(version, digest, manifest.batch_id)
+        threshold = manifest.decision.threshold
         marks = stamps(version, self.feature_set.hash, threshold) | {
-            "batch_id": pa.scalar(batch_id)
+            "batch_id": pa.scalar(manifest.batch_id),
+            "labels_version": pa.scalar(manifest.labels_version),
         }
         scored = score_rows(features, files, threshold, list(own.values()), marks)
         return scored.withColumnsRenamed({alias: name for name, alias in own.items()})
@@ -292,6 +333,10 @@ def _wait(query: StreamingQuery, scorer: StreamScorer) -> None:
                 log.info("stopping between two batches")
                 query.stop()
             query.awaitTermination()
+    except Exception:
+        if scorer.failure is not None:
+            raise scorer.failure from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
