@@ -92,6 +92,34 @@ def test_every_batch_is_answered_as_the_batch_build_would(found, said, feature_s
     assert not differences(found, said, feature_set, when, later, merged)
 
 
+@thorough
+@given(rows, statements, feature_sets(), st.data())
+def test_transactions_that_do_not_count_for_each_other(found, said, feature_set, data):
+    """Each as the next one after what is remembered, those that are remembered included."""
+    features, changes = feature_set.features, _signed_changes(said)
+    keys = features[0].keys(ENTITIES)
+    keyed = [r for r in found if all(r[key] is not None for key in keys)]
+    count = data.draw(st.integers(0, len(keyed)))
+    remembered, runs = keyed[:count], []
+    if remembered:
+        batch, _ = batch_of(remembered, keys, changes)
+        runs = [state.run_of(batch, features)]
+    asked, order = batch_of(keyed, keys, {})
+    each = np.arange(len(keyed))
+    asked = replace(
+        asked,
+        keys=asked.keys[asked.events.entity],
+        events=replace(asked.events, entity=each),
+    )
+    values = state.answer(asked, state.run_of(asked, features), runs, features)
+    for place, row in enumerate(order):
+        known = [r for r in remembered if r["tx_id"] != row["tx_id"]]
+        expected = kernel_values([*known, row], said, feature_set, {row["tx_id"]})
+        for name, value in expected[row["tx_id"]].items():
+            got = values[name][place].item()
+            assert (None if math.isnan(got) else got) == value, (name, row)
+
+
 @pytest.mark.parametrize("merged", [False, True])
 @pytest.mark.parametrize("delay", ["1d", "9d"])
 def test_rates_of_frauds_as_they_become_known(world, feature_set, delay, merged):
