@@ -198,7 +198,8 @@ def _adding(
     batch: Batch, own: Run, runs: Sequence[Run], features: Sequence[Feature]
 ) -> dict[str, Values]:
     events = batch.events
-    placed = [(run, run.events.places(batch.keys)[events.entity]) for run in runs]
+    places = [(run, run.events.places(batch.keys)) for run in runs]
+    placed = [(run, place[events.entity]) for run, place in places if place.max(initial=-1) >= 0]
     placed.append((own, events.entity))
     targets = np.arange(len(events.time))
     found: dict[tuple[int, int, bool, bool], _RunWindows] = {}

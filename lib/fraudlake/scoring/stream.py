@@ -25,7 +25,8 @@ from fraudlake.ingest.files import readable
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import create_tables, stamps
-from fraudlake.scoring.memory import Decision, Manifest, Memory
+from fraudlake.scoring.folder import Decision, Manifest
+from fraudlake.scoring.memory import Memory
 from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, cut, time_range
 
 if TYPE_CHECKING:
