@@ -92,32 +92,37 @@ def test_every_batch_is_answered_as_the_batch_build_would(found, said, feature_s
     assert not differences(found, said, feature_set, when, later, merged)
 
 
-@thorough
-@given(rows, statements, feature_sets(), st.data())
-def test_transactions_that_do_not_count_for_each_other(found, said, feature_set, data):
-    """Each as the next one after what is remembered, those that are remembered included."""
-    features, changes = feature_set.features, _signed_changes(said)
-    keys = features[0].keys(ENTITIES)
-    keyed = [r for r in found if all(r[key] is not None for key in keys)]
-    count = data.draw(st.integers(0, len(keyed)))
-    remembered, runs = keyed[:count], []
-    if remembered:
-        batch, _ = batch_of(remembered, keys, changes)
-        runs = [state.run_of(batch, features)]
-    asked, order = batch_of(keyed, keys, {})
-    each = np.arange(len(keyed))
-    asked = replace(
-        asked,
-        keys=asked.keys[asked.events.entity],
-        events=replace(asked.events, entity=each),
+@pytest.mark.parametrize(
+    "boundary", [{}, {"current": False}, {"current": False, "ties": False}, {"delay": "2d"}]
+)
+def test_transactions_that_do_not_count_for_each_other(world, feature_set, boundary):
+    """Each as the next one after what is remembered; one that is remembered itself counts once."""
+    found, said = world(4, rows=120, days=12)
+    operations = [
+        "count",
+        {"std": "amount"},
+        {"max": "amount"},
+        {"decay": "amount", "half_life": "1d"},
+    ]
+    operations += [{"rate": "fraud"}] if "delay" in boundary else []
+    made = feature_set(
+        {"entity": "customer", "operations": operations, "windows": ["2d", "9d"], **boundary}
     )
-    values = state.answer(asked, state.run_of(asked, features), runs, features)
+    keys, changes = ["customer_id"], _signed_changes(said)
+    remembered = found[:80]
+    runs = [
+        state.run_of(batch_of(part, keys, changes)[0], made.features)
+        for part in (remembered[:50], remembered[50:])
+    ]
+    asked, order = batch_of(found, keys, {})
+    each = replace(asked.events, entity=np.arange(len(found)))
+    asked = replace(asked, keys=asked.keys[asked.events.entity], events=each)
+    values = state.answer(asked, state.run_of(asked, made.features), runs, made.features)
     for place, row in enumerate(order):
         known = [r for r in remembered if r["tx_id"] != row["tx_id"]]
-        expected = kernel_values([*known, row], said, feature_set, {row["tx_id"]})
-        for name, value in expected[row["tx_id"]].items():
-            got = values[name][place].item()
-            assert (None if math.isnan(got) else got) == value, (name, row)
+        expected = kernel_values([*known, row], said, made, {row["tx_id"]})
+        got = {name: found[place].item() for name, found in values.items()}
+        assert got == expected[row["tx_id"]], row
 
 
 @pytest.mark.parametrize("merged", [False, True])

@@ -179,7 +179,7 @@ def test_a_new_batch_is_taken_up_and_half_a_run_is_not(states, state, model):
     last.rename(state / "kept")
     with reader:
         time.sleep(10 * EVERY_S)
-        assert scorer(rows) == before
+        assert scorer(rows) == before == scorer_of(state, model)[0](rows)
         (state / "kept").rename(last)
         deadline = time.monotonic() + 20
         while reader.known().batch < 1 and time.monotonic() < deadline:

@@ -268,13 +268,9 @@ def _gathering(batch: Batch, runs: Sequence[Run], features: Sequence[Feature]) -
         tx_id.append(run.tx_id[at])
         for name, values in batch.raw.items():
             raw[name].append(run.arrays.get(f"raw/{name}", values[:0])[at])
-    place = np.array([np.concatenate(tx_id), np.concatenate(time), np.concatenate(entity)])
-    order = np.lexsort(place)
-    # The batch's own come first among equals.
-    double = (np.diff(place[:, order], prepend=0) == 0).all(axis=0)
-    double[:1] = False
-    order = order[~double]
-    rank = np.empty(len(double), np.int64)
+    # Stable: where a transaction of the batch is remembered, that one comes after its window's end.
+    order = np.lexsort((np.concatenate(tx_id), np.concatenate(time), np.concatenate(entity)))
+    rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     columns = {name: np.concatenate(values)[order] for name, values in raw.items()}
     everything = Events(
