@@ -73,7 +73,7 @@ class TransactionReader:
         """
         try:
             found = json.loads(body, parse_float=Decimal, parse_constant=_refused)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, ArithmeticError, RecursionError) as error:
             raise ConfigError([f"body: expected a JSON object, got none ({error})"]) from None
         if not isinstance(found, dict):
             raise ConfigError([f"body: got {type(found).__name__}, expected a JSON object"])
@@ -145,7 +145,7 @@ def _timestamp(value: Any, zone: str) -> datetime | None:
 
 
 def _money(value: Any, _: str) -> Decimal | None:
-    if type(value) not in (int, Decimal) or abs(value) >= _MONEY_LIMIT:
+    if type(value) not in (int, Decimal) or not -_MONEY_LIMIT < value < _MONEY_LIMIT:
         return None
     found = round(Decimal(value), 2)
     return abs(found) if found == value == 0 else found if found == value else None

@@ -219,9 +219,13 @@ def serve(server: ScoreServer, address: str) -> None:
     host, _, port = address.rpartition(":")
     try:
         web.run_app(
-            server.application(), host=host, port=int(port), print=None, access_log=None,
+            server.application(),
+            host=host,
+            port=int(port),
+            print=lambda _: log.info("answering on %s", address),
+            access_log=None,
             shutdown_timeout=10,
-        )  # fmt: skip
+        )
     except OSError as error:
         raise EnvironmentProblem(
             f"listen: got {address}, expected an address to listen on ({error.strerror})"
