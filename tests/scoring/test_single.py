@@ -230,6 +230,26 @@ def test_a_damaged_run_is_not_taken(states, state, model, caplog):
     assert "going on as of batch 0" in record.getMessage()
 
 
+def test_another_state_in_the_same_folder(states, state, model):
+    """An operator has begun anew: runs of the same names hold other rows."""
+    scorer, reader = scorer_of(state, model)
+    rows = requests(states.parts[1])
+    before = scorer(rows)
+    shutil.rmtree(state)
+    with pytest.raises(OSError, match="No such file"):
+        reader.look()
+    assert scorer(rows) == before
+    shutil.copytree(states.folder / "after1", state)
+    for path in state.glob("runs/*/*/b000000000001.run"):
+        path.rename(path.with_name("b000000000000.run"))
+    shutil.copy(states.folder / "after0" / "manifests" / "000000000000.json", state / "manifests")
+    (state / "manifests" / "000000000001.json").unlink()
+    os.utime(state / "state.json")
+    reader.look()
+    assert [a["score"] for a in scorer(rows)] != [b["score"] for b in before]
+    assert scorer(rows) == scorer_of(state, model)[0](rows)
+
+
 def test_no_state_and_another_definition(states, tmp_path):
     with pytest.raises(DataError, match="start the stream first"):
         StateReader(str(tmp_path), FEATURES, EVERY_S)

@@ -69,8 +69,7 @@ class StateReader(StateFolder):
                 f"state: got {self.folder}, which has no state.json, expected the state folder of "
                 "a stream: start the stream first"
             )
-        self.check()
-        self._every = every
+        self._every, self._made = every, 0
         self._entities = list(feature_set.by_entity())
         self._open: dict[tuple[str, str], list[state.Run]] = {}
         self._found: tuple[int, dict[str, tuple[str, ...]]] | None = None
@@ -98,6 +97,10 @@ class StateReader(StateFolder):
         DamagedError
             A file was removed between two steps, or is not what was written: look again.
         """
+        made = self._description.stat().st_mtime_ns
+        if made != self._made:  # another state in the same folder: equal names mean other runs
+            self.check()
+            self._open, self._found, self._made = {}, None, made
         batch, names = found = self._newest()
         if found == self._found:
             return
@@ -149,7 +152,7 @@ class StateReader(StateFolder):
             try:
                 self.look()
                 self._said = ""
-            except (DamagedError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, what is known still serves
                 if self._said != str(error):
                     log.warning("state: going on as of batch %d: %s", self._known.batch, error)
                 self._said = str(error)
