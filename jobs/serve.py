@@ -1,7 +1,7 @@
 """Score single transactions over HTTP, with what a stream remembers: no Spark, nothing written.
 
 Reads: the state folder of a stream, beside it while it runs; the model registry, whose alias it
-follows.
+follows (where the registry is down at the start, the model that the stream had last).
 Writes: nothing. `POST /score` takes a transaction as a JSON object and answers with score, flag and
 reasons. The transaction is not remembered: the stream does that when it comes through its source.
 SIGTERM stops it after the requests in hand.
@@ -54,6 +54,10 @@ class Arguments(job.Arguments):
 
 def run(_: None, args: Arguments) -> job.Result:
     """Open state and model, answer until stopped."""
+    import os
+    from functools import partial
+    from pathlib import Path
+
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition import load_feature_set
     from fraudlake.ingest.single import TransactionReader
@@ -61,19 +65,27 @@ def run(_: None, args: Arguments) -> job.Result:
     from fraudlake.scoring.reader import StateReader
     from fraudlake.scoring.single import SingleScorer
     from fraudlake.service import http, logs
+    from fraudlake.service.shelf import Shelf
     from fraudlake.service.watch import ModelWatch, admit
 
+    # By default MLflow's client asks a server that is gone for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     if args.logs == "json":
         logs.as_json()
     dataset, feature_set = load_dataset(args.dataset), load_feature_set(args.features)
     registry = Registry(args.lake)
     computed = [feature.name for feature in feature_set.features]
 
-    def admitted(version: int) -> Any:
-        return admit(registry, version, feature_set.hash, computed, args.alerts)
+    def checked(source: Any, version: int) -> Any:
+        return admit(source, version, feature_set.hash, computed, args.alerts)
 
-    watch = ModelWatch(registry.resolve, admitted, args.model, True, _LOOK_S)
-    reader = StateReader(args.state or f"{args.lake}/_stream", feature_set, _STATE_S)
+    state = args.state or f"{args.lake}/_stream"
+    shelf = Shelf(Path(state, "models"), registry, checked)
+    watch = ModelWatch(
+        registry.resolve, partial(checked, registry), args.model, True, _LOOK_S,
+        partial(shelf.last, args.model),
+    )  # fmt: skip
+    reader = StateReader(state, feature_set, _STATE_S)
     with watch, reader:
         model: Any = watch.current  # never None: it is required
         scorer = SingleScorer(dataset, feature_set, reader.known, model)
