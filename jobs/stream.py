@@ -93,13 +93,13 @@ def run(spark: Any, args: Arguments) -> job.Result:
     import os
     from contextlib import ExitStack
     from functools import partial
-    from pathlib import Path
 
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition import load_feature_set
     from fraudlake.ingest import sources
     from fraudlake.registry import Registry
     from fraudlake.scoring import replay, stream
+    from fraudlake.scoring.folder import shared_path
     from fraudlake.scoring.history import History
     from fraudlake.scoring.memory import Memory
     from fraudlake.service import logs, metrics
@@ -123,7 +123,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         return admit(source, version, feature_set.hash, computed, args.alerts)
 
     state = args.state or lake.folder("stream")
-    shelf = Shelf(Path(state, "models"), registry, checked)
+    shelf = Shelf(shared_path(state) / "models", registry, checked)
     pause = None if args.trigger is None else args.trigger.total_seconds()
     look = min(_LOOK_S, max(pause or _LOOK_S, 1.0))
     champion = ModelWatch(

@@ -34,6 +34,12 @@ WRONG = {
         "replay: got '6x'",
         "trigger: got 'fast'",
     ],
+    "serve dataset=handbook lake=s3://bucket/lake listen=x batch=0 state=/nowhere": [
+        "listen: got 'x', expected a port",
+        "batch: got '0'",
+        "state: got '/nowhere'",
+    ],
+    "serve dataset=handbook lake=s3://bucket/lake": ["state: got none"],
     "simulate customers=-5 days=none": ["customers: got '-5'", "days: got 'none'"],
     "scoore lake=x": ["job: got 'scoore'", "did you mean score?"],
 }
@@ -88,6 +94,15 @@ def test_all_problems_at_once():
     with pytest.raises(ConfigError) as error:
         job.parse(Arguments, ["alerts=x", "delay=y", "from=z", "wrong=1", "bare"])
     assert len(error.value.problems) == 5
+
+
+def test_a_job_that_needs_no_spark(capsys):
+    def run(spark, args):
+        return {"spark": spark, "alerts": args.alerts}
+
+    job.main(Arguments, run, ["alerts=3"], spark=False)
+    assert json.loads(capsys.readouterr().out) == {"job": "test_job", "spark": None, "alerts": 3}
+    assert "spark-submit" not in job.describe("serve", Arguments, "", spark=False)
 
 
 @pytest.mark.parametrize("name", resources.jobs())

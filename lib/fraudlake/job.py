@@ -114,14 +114,12 @@ def parse(model: type[Arguments], words: Sequence[str]) -> Arguments:
     return arguments
 
 
-def describe(name: str, model: type[Arguments], text: str) -> str:
+def describe(name: str, model: type[Arguments], text: str, spark: bool = True) -> str:
     """The text of `--help`: what the job reads and writes, and its keys with defaults."""
     lines = [text.strip(), "", "Usage:", f"  fraudlake {name} [--config FILE]... [key=value]..."]
-    lines += [
-        f"  spark-submit --properties-file conf/spark/PLACE.conf jobs/{name}.py ...",
-        "",
-        "Keys:",
-    ]
+    if spark:
+        lines.append(f"  spark-submit --properties-file conf/spark/PLACE.conf jobs/{name}.py ...")
+    lines += ["", "Keys:"]
     for field, info in model.model_fields.items():
         key = info.alias or field
         if info.is_required():
@@ -167,26 +165,35 @@ def call(name: str, spark: Any, **values: Any) -> Result:
 
 
 def execute(name: str, spark: Any, run: Callable[..., Result], arguments: Arguments) -> Result:
-    """Run a job on checked arguments and write its configuration into every commit it makes."""
+    """Run a job on checked arguments and write its configuration into every commit it makes.
+
+    Without a session (`spark` None) it makes none.
+    """
     from fraudlake import __version__
 
     started = time.monotonic()
     config = resolved(arguments)
     log.info("%s: %s", name, " ".join(f"{k}={v}" for k, v in config.items() if v is not None))
-    note = {"job": name, "arguments": config, "fraudlake": __version__}
-    key = "spark.databricks.delta.commitInfo.userMetadata"
-    before = spark.conf.get(key, None)
-    spark.conf.set(key, json.dumps(note, sort_keys=True))
-    result = run(spark, arguments)
-    spark.conf.unset(key) if before is None else spark.conf.set(key, before)
+    if spark is None:
+        result = run(spark, arguments)
+    else:
+        note = {"job": name, "arguments": config, "fraudlake": __version__}
+        key = "spark.databricks.delta.commitInfo.userMetadata"
+        before = spark.conf.get(key, None)
+        spark.conf.set(key, json.dumps(note, sort_keys=True))
+        result = run(spark, arguments)
+        spark.conf.unset(key) if before is None else spark.conf.set(key, before)
     log.info("%s: done in %.1f s", name, time.monotonic() - started)
     return {"job": name, **result}
 
 
 def main(
-    model: type[Arguments], run: Callable[..., Result], words: Sequence[str] | None = None
+    model: type[Arguments],
+    run: Callable[..., Result],
+    words: Sequence[str] | None = None,
+    spark: bool = True,
 ) -> None:
-    """Run a job from the command line; ends the process.
+    """Run a job from the command line, in a Spark session if it needs one; ends the process.
 
     Exit code 0: everything was written and the last line on standard output is one JSON object.
     2: the configuration is wrong, nothing was started. 1: anything else.
@@ -195,7 +202,7 @@ def main(
     text = run.__globals__["__doc__"]
     name = Path(run.__globals__["__file__"]).stem
     if any(word in ("-h", "--help", "help") for word in words):
-        print(describe(name, model, text))
+        print(describe(name, model, text, spark))
         raise SystemExit(0)
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
@@ -208,10 +215,10 @@ def main(
         raise SystemExit(2) from None
     from fraudlake import session
 
-    spark = None
+    opened = None
     try:
-        spark = session.open_spark(f"fraudlake {name}")
-        result = execute(name, spark, run, arguments)
+        opened = session.open_spark(f"fraudlake {name}") if spark else None
+        result = execute(name, opened, run, arguments)
     except ConfigError as error:
         print(f"{name}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -231,6 +238,6 @@ def main(
     finally:
         # Where Java has died, what it died of is the news.
         with suppress(ConnectionError):
-            if spark is not None:
-                spark.stop()
+            if opened is not None:
+                opened.stop()
     print(json.dumps(result, default=str), flush=True)

@@ -12,19 +12,18 @@ A table has one rule for running its job again, and each write here names it:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fraudlake import delta_log
 from fraudlake.errors import DataError
+from fraudlake.frames import kept
 from fraudlake.options import is_catalog
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
+    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 REASONS_TYPE = "array<struct<feature: string, value: double, contribution: double>>"
 
@@ -408,46 +407,3 @@ def time_range(start: datetime | None, end: datetime | None, column: str = "even
             instant = bound.replace(tzinfo=UTC) if bound.tzinfo is None else bound
             parts.append(f"{column} {sign} TIMESTAMP '{instant.isoformat()}'")
     return " AND ".join(parts) or "true"
-
-
-def cut(frame: DataFrame, **measures: Column) -> tuple[DataFrame, list[Any]]:
-    """The frame, computed once, and without its plan: what is made of it is planned in no time.
-
-    What is kept goes when nothing refers to it any more. Lost with an executor, it is not computed
-    again: for what a retry makes good, such as a micro-batch.
-
-    Parameters
-    ----------
-    measures
-        Aggregates over the frame, computed on the way.
-
-    Returns
-    -------
-    tuple
-        The frame, and the measures' values.
-    """
-    from pyspark.sql import Observation
-
-    if not measures:
-        return frame.localCheckpoint(), []
-    seen = Observation()
-    named = [column.alias(name) for name, column in measures.items()]
-    made = frame.observe(seen, *named).localCheckpoint()
-    return made, [seen.get[name] for name in measures]
-
-
-@contextmanager
-def kept(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame, computed once and kept until the block ends."""
-    from pyspark import StorageLevel
-
-    frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield frame
-    finally:
-        frame.unpersist()
-
-
-def union(frames: Sequence[DataFrame]) -> DataFrame:
-    """Rows of all frames, columns by name."""
-    return reduce(lambda a, b: a.unionByName(b), frames)

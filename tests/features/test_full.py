@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fraudlake.datasets import load_dataset
-from fraudlake.features.compute import compute, feature_columns
+from fraudlake.features import direct, files, online, state, tasks
+from fraudlake.features.compute import compute, feature_columns, label_changes
 from fraudlake.features.definition import load_feature_set
 from fraudlake.features.oracle import oracle
 
@@ -117,3 +118,33 @@ def test_few_rows_with_their_context_equal_the_whole(whole, frames):
     assert 20 < len(found) < len(whole)
     for row in found:
         assert repr(row.asDict()) == repr(whole[row["tx_id"]])
+
+
+def test_each_transaction_asked_for_alone_equals_the_whole(
+    whole, frames, transactions, statements, tmp_path
+):
+    """All are remembered, in two partitions; none counts twice, and those asked with it not."""
+    payments, labels = frames
+    feature_set, dataset = load_feature_set("full"), load_dataset("simulated")
+    stores = [tasks.TRANSACTIONS, tasks.LABELS, *feature_set.by_entity()]
+    places = {
+        store: tasks.Place(str(tmp_path / str(number)), (), "w0", 2)
+        for number, store in enumerate(stores)
+    }
+    online.remember(payments, label_changes(labels), feature_set, dataset.entities, places)
+    runs = {
+        entity: [state.Run(files.read(path)) for path in tmp_path.glob(f"{number}/*/*.run")]
+        for number, entity in enumerate(stores)
+        if entity in feature_set.by_entity()
+    }
+    rows = [{**dict.fromkeys(dataset.columns), **row} for row in transactions]
+    found = direct.features_of_each(
+        rows, feature_set, dataset.entities, dataset.column_types(), runs
+    )
+    for row, got in zip(rows, found.to_pylist(), strict=True):
+        for feature in feature_set.features:
+            value, other = got[feature.name], whole[row["tx_id"]][feature.name]
+            if other is None:
+                assert value is None or math.isnan(value), feature
+            else:
+                assert value == other, feature

@@ -92,6 +92,39 @@ def test_every_batch_is_answered_as_the_batch_build_would(found, said, feature_s
     assert not differences(found, said, feature_set, when, later, merged)
 
 
+@pytest.mark.parametrize(
+    "boundary", [{}, {"current": False}, {"current": False, "ties": False}, {"delay": "2d"}]
+)
+def test_transactions_that_do_not_count_for_each_other(world, feature_set, boundary):
+    """Each as the next one after what is remembered; one that is remembered itself counts once."""
+    found, said = world(4, rows=120, days=12)
+    operations = [
+        "count",
+        {"std": "amount"},
+        {"max": "amount"},
+        {"decay": "amount", "half_life": "1d"},
+    ]
+    operations += [{"rate": "fraud"}] if "delay" in boundary else []
+    made = feature_set(
+        {"entity": "customer", "operations": operations, "windows": ["2d", "9d"], **boundary}
+    )
+    keys, changes = ["customer_id"], _signed_changes(said)
+    remembered = found[:80]
+    runs = [
+        state.run_of(batch_of(part, keys, changes)[0], made.features)
+        for part in (remembered[:50], remembered[50:])
+    ]
+    asked, order = batch_of(found, keys, {})
+    each = replace(asked.events, entity=np.arange(len(found)))
+    asked = replace(asked, keys=asked.keys[asked.events.entity], events=each)
+    values = state.answer(asked, state.run_of(asked, made.features), runs, made.features)
+    for place, row in enumerate(order):
+        known = [r for r in remembered if r["tx_id"] != row["tx_id"]]
+        expected = kernel_values([*known, row], said, made, {row["tx_id"]})
+        got = {name: found[place].item() for name, found in values.items()}
+        assert got == expected[row["tx_id"]], row
+
+
 @pytest.mark.parametrize("merged", [False, True])
 @pytest.mark.parametrize("delay", ["1d", "9d"])
 def test_rates_of_frauds_as_they_become_known(world, feature_set, delay, merged):

@@ -69,6 +69,9 @@ def read(path: Path) -> dict[str, NDArray]:
     if known and known[0] == identity:
         return known[1]
     arrays = _checked(path)
+    # A file that was removed takes room as long as it is open.
+    for gone in [name for name in _opened if not Path(name).exists()]:
+        del _opened[gone]
     if len(_opened) >= _MOST_OPEN:
         _opened.clear()
     _opened[str(path)] = (identity, arrays)

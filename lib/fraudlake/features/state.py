@@ -60,8 +60,8 @@ class Batch:
     Attributes
     ----------
     keys
-        Distinct keys, rising; `events.entity` holds positions in it, and `events.missing` has every
-        column of `events.values`.
+        Keys, rising; `events.entity` holds positions in it, and `events.missing` has every column
+        of `events.values`. Where a key stands twice, events of one do not count for the other.
     tx_id
         Transactions.
     raw
@@ -93,13 +93,14 @@ class Run:
         names = {n.removesuffix("/bounds") for n in self.arrays if n.startswith("frauds/")}
         return {name: self._points(name) for name in names if f"{name}/bounds" in self.arrays}
 
-    def until(self, place: Ints, time: Ints, tx_id: Ints) -> Ints:
-        """How many events come no later than (key, time, transaction)."""
+    def until(self, place: Ints, time: Ints, tx_id: Ints, itself: bool) -> Ints:
+        """How many events come before (key, time, transaction), that very event included or not."""
+        no_later = np.less_equal if itself else np.less
         low, high = self.events.until(place, time - 1), self.events.until(place, time)
         while (open_ := low < high).any():
             middle = (low + high) // 2
             before = np.zeros(len(low), bool)
-            before[open_] = self.tx_id[middle[open_]] <= tx_id[open_]
+            before[open_] = no_later(self.tx_id[middle[open_]], tx_id[open_])
             low = np.where(open_ & before, middle + 1, low)
             high = np.where(open_ & ~before, middle, high)
         return low
@@ -180,7 +181,7 @@ def answer(
     own
         The run that the batch becomes, by `run_of`.
     runs
-        What is remembered, in any order, without the batch.
+        What is remembered, in any order. An event of the batch that is in them already counts once.
 
     Returns
     -------
@@ -197,7 +198,9 @@ def _adding(
     batch: Batch, own: Run, runs: Sequence[Run], features: Sequence[Feature]
 ) -> dict[str, Values]:
     events = batch.events
-    placed = [(run, run.events.places(batch.keys)[events.entity]) for run in (*runs, own)]
+    places = [(run, run.events.places(batch.keys)) for run in runs]
+    placed = [(run, place[events.entity]) for run, place in places if place.max(initial=-1) >= 0]
+    placed.append((own, events.entity))
     targets = np.arange(len(events.time))
     found: dict[tuple[int, int, bool, bool], _RunWindows] = {}
     result: dict[str, Values] = {}
@@ -228,7 +231,8 @@ def _bounds(
         return low, run.events.until(place, end)
     if not feature.ties:
         return low, np.maximum(low, run.events.until(place, end - 1))
-    return low, run.until(place, end, batch.tx_id) - int(is_own and not feature.current)
+    # Not itself: it is in the batch, whether it is remembered or not.
+    return low, run.until(place, end, batch.tx_id, itself=is_own and feature.current)
 
 
 def _rate(batch: Batch, runs: Sequence[Run], over: Windows, feature: Feature) -> Floats:
@@ -264,6 +268,7 @@ def _gathering(batch: Batch, runs: Sequence[Run], features: Sequence[Feature]) -
         tx_id.append(run.tx_id[at])
         for name, values in batch.raw.items():
             raw[name].append(run.arrays.get(f"raw/{name}", values[:0])[at])
+    # Stable: where a transaction of the batch is remembered, that one comes after its window's end.
     order = np.lexsort((np.concatenate(tx_id), np.concatenate(time), np.concatenate(entity)))
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))

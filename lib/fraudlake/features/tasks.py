@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fraudlake.features.events import Events
     from fraudlake.features.points import Arrays, Keys
-    from fraudlake.features.state import Batch
+    from fraudlake.features.state import Batch, Run
 
 # Stores beside those of the entities, by transaction: what has come; labels of what has not come.
 TRANSACTIONS, LABELS = "transactions", "labels"
@@ -86,9 +86,6 @@ class WindowsTask:
     kept: tuple[str, ...]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import numpy as np
-        import pyarrow as pa
-
         from fraudlake.features import files, state
 
         partition, rows = _partition(), _whole(batches)
@@ -96,33 +93,82 @@ class WindowsTask:
         if rows is None:
             self.place.write(partition, {})
             return
-        keyless = rows.filter(rows[self.key].is_null())
-        batch, rows = batch_of(
-            rows.filter(rows[self.key].is_valid()), self.key, self.features, self.scale
-        )
+        keyed = rows.filter(rows[self.key].is_valid())
+        batch, keyed = batch_of(keyed, self.key, self.features, self.scale)
         own = state.run_of(batch, self.features)
         self.place.write(partition, own.arrays)
         if self.kept:
             found = state.answer(batch, own, runs, self.features)
-            out = pa.concat_tables([rows.select(self.kept), keyless.select(self.kept)])
-            for feature in self.features:
-                values = found[feature.name]
-                nothing = np.full(len(keyless), feature.empty, dtype=values.dtype)
-                out = out.append_column(feature.name, pa.array(np.concatenate((values, nothing))))
-            yield from out.to_batches()
+            keyless = rows.filter(rows[self.key].is_null())
+            yield from _joined(keyed, keyless, self.kept, found, self.features).to_batches()
+
+
+def windows_of_each(
+    rows: pa.Table,
+    key: str,
+    features: Sequence[Feature],
+    scale: Mapping[str, int],
+    runs: Sequence[Run],
+    kept: Sequence[str],
+) -> pa.Table:
+    """An entity's windows at transactions that do not count for each other; nothing is written.
+
+    Parameters
+    ----------
+    rows, key, scale
+        As `WindowsTask` has them.
+    runs
+        Of all partitions. A transaction that is in them already counts once.
+    kept
+        Columns of `rows` to keep.
+
+    Returns
+    -------
+    pyarrow.Table
+        `kept` and the features; one row for each of `rows`, in an order of its own.
+    """
+    from fraudlake.features import state
+
+    keyed, keyless = rows.filter(rows[key].is_valid()), rows.filter(rows[key].is_null())
+    batch, keyed = batch_of(keyed, key, features, scale, alone=True)
+    found = state.answer(batch, state.run_of(batch, features), runs, features)
+    return _joined(keyed, keyless, kept, found, features)
+
+
+def _joined(
+    keyed: pa.Table,
+    keyless: pa.Table,
+    kept: Sequence[str],
+    found: Mapping[str, NDArray],
+    features: Sequence[Feature],
+) -> pa.Table:
+    """Rows and their features; those without a key have a feature's empty value."""
+    import numpy as np
+    import pyarrow as pa
+
+    out = pa.concat_tables([keyed.select(kept), keyless.select(kept)])
+    for feature in features:
+        values = found[feature.name]
+        nothing = np.full(len(keyless), feature.empty, dtype=values.dtype)
+        out = out.append_column(feature.name, pa.array(np.concatenate((values, nothing))))
+    return out
 
 
 def batch_of(
-    rows: pa.Table, key: str, features: Sequence[Feature], scale: Mapping[str, int]
+    rows: pa.Table,
+    key: str,
+    features: Sequence[Feature],
+    scale: Mapping[str, int],
+    alone: bool = False,
 ) -> tuple[Batch, pa.Table]:
-    """Rows with a key, as the kernels take them, and in that order."""
+    """Rows with a key, as the kernels take them, and in that order; each for itself if `alone`."""
     import numpy as np
     import pyarrow as pa
 
     from fraudlake.features.events import Events
     from fraudlake.features.state import Batch
 
-    keys, number = _distinct(key_array(rows[key]))
+    keys, number = (_one_each if alone else _distinct)(key_array(rows[key]))
     time, tx_id = rows["event_time"].cast("int64").to_numpy(), rows["tx_id"].to_numpy()
     order = np.lexsort((tx_id, time, number))
     rows = rows.take(pa.array(order))
@@ -138,6 +184,15 @@ def _distinct(values: Keys) -> tuple[Any, NDArray[np.int64]]:
     import numpy as np
 
     return np.unique(values, return_inverse=True)
+
+
+def _one_each(values: Keys) -> tuple[Any, NDArray[np.int64]]:
+    import numpy as np
+
+    order = np.argsort(values, kind="stable")
+    number = np.empty(len(values), np.int64)
+    number[order] = np.arange(len(values))
+    return values[order], number
 
 
 def _raw(rows: pa.Table, events: Events, features: Sequence[Feature]) -> dict[str, NDArray]:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
+from fraudlake.frames import kept
 from fraudlake.ingest import checks, files, sources
-from fraudlake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake, kept
+from fraudlake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

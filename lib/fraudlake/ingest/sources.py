@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
+from fraudlake.frames import union
 from fraudlake.ingest import files, kafka, lines
 from fraudlake.options import is_topic
-from fraudlake.tables import union
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -20,7 +20,7 @@ REASONS_PER_FLAG = 5
 _loaded: dict[str, Scorer] = {}
 
 
-def _scorer(files: dict[str, bytes], digest: str) -> Scorer:
+def scorer_of(files: dict[str, bytes], digest: str) -> Scorer:
     """The scorer of a bundle, opened once in each Python worker."""
     if digest not in _loaded:
         from fraudlake.models import bundle
@@ -81,7 +81,7 @@ def score_rows(
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        scorer = _scorer(broadcast.value, digest)
+        scorer = scorer_of(broadcast.value, digest)
         for batch in batches:
             matrix = to_matrix(batch, features, scorer.encodings)
             scores = scorer.score(matrix)
@@ -90,7 +90,7 @@ def score_rows(
             columns.append(pa.array(scores, pa.float64()))
             names = [*carry, *stamps, "score"]
             if threshold is not None:
-                columns.append(_reasons(scorer, matrix, scores >= threshold))
+                columns.append(reasons_of(scorer, matrix, scores >= threshold))
                 names.append("reasons")
             yield pa.RecordBatch.from_arrays(columns, names)
 
@@ -120,7 +120,7 @@ def to_matrix(
     return matrix
 
 
-def _reasons(scorer: Scorer, matrix: np.ndarray, flags: np.ndarray) -> pa.Array:
+def reasons_of(scorer: Scorer, matrix: np.ndarray, flags: np.ndarray) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from fraudlake.errors import DataError
 from fraudlake.features.compute import compute
 from fraudlake.features.feature import key_columns
+from fraudlake.frames import union
 from fraudlake.scoring.memory import LATENESS
-from fraudlake.tables import LABELS, time_range, union
+from fraudlake.tables import LABELS, time_range
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

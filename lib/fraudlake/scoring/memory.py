@@ -1,4 +1,4 @@
-"""A stream's state: what its runs are called, what fixed each batch, how it is made and kept small.
+"""A stream's state: what fixed each batch, how it is made and kept small.
 
 A batch's manifest is written before anything else of it: which runs it reads, which model decides,
 which labels it knows. So a batch that is run again reads the same, decides the same and writes the
@@ -10,21 +10,28 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
 
 from fraudlake.errors import DataError
-from fraudlake.features import online
+from fraudlake.features import files, online
 from fraudlake.features.tasks import LABELS as STORE_OF_LABELS
-from fraudlake.features.tasks import TRANSACTIONS as STORE_OF_TRANSACTIONS
 from fraudlake.features.tasks import Place
+from fraudlake.scoring.folder import (
+    BATCH,
+    MERGED,
+    OF_LABELS,
+    WHOLE,
+    Decision,
+    Manifest,
+    Runs,
+    StateFolder,
+)
 from fraudlake.session import slots
 from fraudlake.tables import FLAGGED, LABELS, SCORES, time_range
 
@@ -35,7 +42,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fraudlake")
 
-Runs = dict[str, tuple[str, ...]]
 # How much later than the newest an event may come and still have all of its windows.
 LATENESS = timedelta(days=2)
 _ROWS_A_PARTITION = 5_000_000  # at most, of those remembered at the start: some GB to sort
@@ -43,56 +49,9 @@ _MERGED_AT = 8  # runs of one size that become one of the next
 _MICROSECOND = timedelta(microseconds=1)
 # Commits that change no rows.
 _MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD CONSTRAINT")
-# First letters of the names of runs: of a batch, of labels, merged, whole.
-_BATCH, _LABELS, _MERGED, _WHOLE = "b", "l", "m", "w"
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What decides a micro-batch.
-
-    Attributes
-    ----------
-    models
-        Versions and digests: of the model that decides; after it, where there is one, of that which
-        only adds its scores.
-    threshold
-        Flag where score ≥ threshold.
-    """
-
-    models: tuple[tuple[int, str], ...]
-    threshold: float
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What fixed a micro-batch at its first attempt.
-
-    Attributes
-    ----------
-    labels_version
-        Version of `labels` up to which labels are known.
-    newest
-        Latest event time up to and with this batch, microseconds since 1970 UTC.
-    runs
-        Store → names of the runs that the batch reads.
-    versions
-        Versions of `scores` and `flagged` before it. Each batch adds one to `flagged`, and one a
-        model to `scores`.
-    alone
-        Whether nobody else has written transactions of the stream's time to them.
-    """
-
-    batch_id: int
-    decision: Decision
-    labels_version: int
-    newest: int
-    runs: Runs
-    versions: dict[str, int]
-    alone: bool
-
-
-class Memory:
+class Memory(StateFolder):
     """The state of one stream, in a folder that the driver and all executors see.
 
     Parameters
@@ -109,26 +68,19 @@ class Memory:
     def __init__(
         self, history: History, folder: str, dataset: Dataset, feature_set: FeatureSet
     ) -> None:
-        self.history, self.dataset, self.feature_set = history, dataset, feature_set
-        self.folder = _path(folder)
+        super().__init__(folder, feature_set)
+        self.history, self.dataset = history, dataset
         self._rated = online.rated(feature_set)
         self._merging: threading.Thread | None = None
         self._merged: dict[str, tuple[tuple[str, ...], str]] = {}
-        description = self.folder / "state.json"
-        if not description.exists():
+        if not self._description.exists():
             newest = _micros(history.seam)
             rows = history.before(0, self._remembered(newest)).count()
             self.partitions = max(slots(history.lake.spark), -(-rows // _ROWS_A_PARTITION))
-            self._build(0, history.labels_version, newest, self._name(_WHOLE, 0))
+            self._build(0, history.labels_version, newest, self._name(WHOLE, 0))
             found = {"definition": feature_set.hash, "partitions": self.partitions}
-            _write(description, found)
-        found = json.loads(description.read_text())
-        self.partitions = found["partitions"]
-        if found["definition"] != feature_set.hash:
-            raise DataError(
-                f"features: got definition {feature_set.hash}, expected {found['definition']}, "
-                f"which the state in {self.folder} is of: give a new stream another `state` folder"
-            )
+            _write(self._description, found)
+        self.check()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -173,14 +125,14 @@ class Memory:
             )
         if batch_id in numbers:
             return self._manifest(batch_id)
-        runs: Runs = dict.fromkeys(self._stores(), (self._name(_WHOLE, 0),))
+        runs: Runs = dict.fromkeys(self._stores(), (self._name(WHOLE, 0),))
         labels_version, newest = self.history.labels_version, _micros(self.history.seam)
         before = self._manifest(numbers[-1]) if numbers else None
         versions = {table.name: self.history.lake.version(table) for table in (SCORES, FLAGGED)}
         alone = self._is_alone(before, versions)
         if before:
             labels_version, newest = before.labels_version, before.newest
-            written = (self._name(_BATCH, before.batch_id),)
+            written = (self._name(BATCH, before.batch_id),)
             runs = {
                 store: names + (() if store == STORE_OF_LABELS else written)
                 for store, names in before.runs.items()
@@ -188,7 +140,7 @@ class Memory:
         self._take_merged(runs)
         version = self.history.lake.version(LABELS) if self._rated else labels_version
         if version > labels_version:
-            name = self._name(_LABELS, batch_id)
+            name = self._name(OF_LABELS, batch_id)
             changes = online.changes_between(self.history.lake, labels_version, version)
             online.relabel(changes, self.feature_set, self._places(runs, name))
             runs |= {store: (*runs[store], name) for store in (STORE_OF_LABELS, *self._rated)}
@@ -200,7 +152,7 @@ class Memory:
 
     def places(self, manifest: Manifest) -> dict[str, Place]:
         """Store → the runs that a batch reads, and the one that it writes."""
-        return self._places(manifest.runs, self._name(_BATCH, manifest.batch_id))
+        return self._places(manifest.runs, self._name(BATCH, manifest.batch_id))
 
     def oldest(self, newest: int) -> int:
         """Events before this time (microseconds) may be forgotten when the newest are so new."""
@@ -211,7 +163,7 @@ class Memory:
         batch_id = manifest.batch_id
         log.warning("building the state before batch %d anew from Delta", batch_id)
         number = 1 + max(int(n[1:]) for names in manifest.runs.values() for n in names)
-        name = self._name(_WHOLE, number)
+        name = self._name(WHOLE, number)
         self._build(batch_id, manifest.labels_version, manifest.newest, name)
         runs: Runs = dict.fromkeys(self._stores(), (name,))
         made = replace(manifest, runs=runs)
@@ -228,13 +180,13 @@ class Memory:
             return
         chosen = {}
         for store, names in manifest.runs.items():
-            small = tuple(name for name in names if name[0] in (_BATCH, _LABELS))
-            medium = tuple(name for name in names if name[0] == _MERGED)
+            small = tuple(name for name in names if name[0] in (BATCH, OF_LABELS))
+            medium = tuple(name for name in names if name[0] == MERGED)
             if len(small) >= _MERGED_AT:
-                chosen[store] = small, self._name(_MERGED, manifest.batch_id)
+                chosen[store] = small, self._name(MERGED, manifest.batch_id)
             elif len(medium) >= _MERGED_AT:
-                whole = tuple(name for name in names if name[0] == _WHOLE)
-                chosen[store] = whole + medium, self._name(_WHOLE, manifest.batch_id)
+                whole = tuple(name for name in names if name[0] == WHOLE)
+                chosen[store] = whole + medium, self._name(WHOLE, manifest.batch_id)
         if chosen:
             self._merging = threading.Thread(
                 target=self._merge, args=(chosen, self.oldest(manifest.newest)), daemon=True
@@ -281,7 +233,7 @@ class Memory:
         if busy or not numbers or made.runs == self._manifest(numbers[-1]).runs:
             return
         standing = [self._manifest(number) for number in numbers[-1:]] + [made]
-        written = {self._name(_BATCH, manifest.batch_id) for manifest in standing}
+        written = {self._name(BATCH, manifest.batch_id) for manifest in standing}
         for store in self._stores():
             needed = written.union(*(manifest.runs[store] for manifest in standing))
             # With what a killed task had begun to write; none writes now.
@@ -301,55 +253,9 @@ class Memory:
     def _remembered(self, newest: int) -> str:
         return f"event_time >= timestamp_micros({self.oldest(newest)})"
 
-    def _stores(self) -> list[str]:
-        return [STORE_OF_TRANSACTIONS, STORE_OF_LABELS, *self.feature_set.by_entity()]
-
-    def _store_folder(self, store: str) -> Path:
-        return self.folder / "runs" / store.replace(",", "+")
-
-    def _places(self, runs: Mapping[str, tuple[str, ...]], new: str) -> dict[str, Place]:
-        return {
-            store: Place(str(self._store_folder(store)), names, new, self.partitions)
-            for store, names in runs.items()
-        }
-
-    def _name(self, kind: str, number: int) -> str:
-        return f"{kind}{number:012d}"
-
-    def _numbers(self) -> list[int]:
-        return sorted(int(path.stem) for path in self.folder.glob("manifests/*.json"))
-
-    def _manifest(self, batch_id: int) -> Manifest:
-        found: dict[str, Any] = json.loads(self._manifest_path(batch_id).read_text())
-        runs = {store: tuple(names) for store, names in found["runs"].items()}
-        models = tuple((version, digest) for version, digest in found["decision"]["models"])
-        decision = Decision(models, found["decision"]["threshold"])
-        return Manifest(**{**found, "decision": decision, "runs": runs})
-
-    def _manifest_path(self, batch_id: int) -> Path:
-        return self.folder / "manifests" / f"{batch_id:012d}.json"
-
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """JSON, there as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Another ending: what a kill leaves is no manifest.
-    temporary = path.with_suffix(".new")
-    with temporary.open("w") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-
-
-def _path(folder: str) -> Path:
-    url = urlparse(folder)
-    if url.scheme not in ("", "file"):
-        raise DataError(
-            f"state: got {folder}, expected a path that the driver and all executors share, such "
-            "as a mounted folder: runs are mapped into memory"
-        )
-    return Path(url.path).absolute()
+    files.replace(path, json.dumps(content).encode())
 
 
 def _micros(instant: datetime) -> int:

@@ -77,7 +77,7 @@ class Service:
         self._latency = _Latency()
         self.registry.register(self._latency)
         self._watches = tuple(watches)
-        self.registry.register(_Models(self._watches))
+        self.registry.register(Models(self._watches))
         self._stall = stall
         self._in_hand: tuple[int, float] | None = None
         self._serving = self._ended = False
@@ -252,7 +252,7 @@ class _Latency:
         )
 
 
-class _Models:
+class Models:
     """The models in service, as they are when asked."""
 
     def __init__(self, watches: tuple[ModelWatch, ...]) -> None:

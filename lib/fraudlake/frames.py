@@ -1,0 +1,54 @@
+"""What is done to any DataFrame: keep it while it is used, cut it from its plan, unite several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+def cut(frame: DataFrame, **measures: Column) -> tuple[DataFrame, list[Any]]:
+    """The frame, computed once, and without its plan: what is made of it is planned in no time.
+
+    What is kept goes when nothing refers to it any more. Lost with an executor, it is not computed
+    again: for what a retry makes good, such as a micro-batch.
+
+    Parameters
+    ----------
+    measures
+        Aggregates over the frame, computed on the way.
+
+    Returns
+    -------
+    tuple
+        The frame, and the measures' values.
+    """
+    from pyspark.sql import Observation
+
+    if not measures:
+        return frame.localCheckpoint(), []
+    seen = Observation()
+    named = [column.alias(name) for name, column in measures.items()]
+    made = frame.observe(seen, *named).localCheckpoint()
+    return made, [seen.get[name] for name in measures]
+
+
+@contextmanager
+def kept(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame, computed once and kept until the block ends."""
+    from pyspark import StorageLevel
+
+    frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield frame
+    finally:
+        frame.unpersist()
+
+
+def union(frames: Sequence[DataFrame]) -> DataFrame:
+    """Rows of all frames, columns by name."""
+    return reduce(lambda a, b: a.unionByName(b), frames)

@@ -1,0 +1,145 @@
+"""A stream's state folder: what stands where, and what its runs and manifests are called.
+
+The stream writes it (`memory`); the scorer of single transactions reads it beside (`single`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from fraudlake.errors import DataError
+from fraudlake.features.tasks import LABELS, TRANSACTIONS, Place
+
+if TYPE_CHECKING:
+    from fraudlake.features.definition import FeatureSet
+
+Runs = dict[str, tuple[str, ...]]
+# First letters of the names of runs: of a batch, of labels, merged, whole.
+BATCH, OF_LABELS, MERGED, WHOLE = "b", "l", "m", "w"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What decides a micro-batch.
+
+    Attributes
+    ----------
+    models
+        Versions and digests: of the model that decides; after it, where there is one, of that which
+        only adds its scores.
+    threshold
+        Flag where score ≥ threshold.
+    """
+
+    models: tuple[tuple[int, str], ...]
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What fixed a micro-batch at its first attempt.
+
+    Attributes
+    ----------
+    labels_version
+        Version of `labels` up to which labels are known.
+    newest
+        Latest event time up to and with this batch, microseconds since 1970 UTC.
+    runs
+        Store → names of the runs that the batch reads.
+    versions
+        Versions of `scores` and `flagged` before it. Each batch adds one to `flagged`, and one a
+        model to `scores`.
+    alone
+        Whether nobody else has written transactions of the stream's time to them.
+    """
+
+    batch_id: int
+    decision: Decision
+    labels_version: int
+    newest: int
+    runs: Runs
+    versions: dict[str, int]
+    alone: bool
+
+
+class StateFolder:
+    """Where the state of one stream is.
+
+    Parameters
+    ----------
+    folder
+        A path, on a disk that all machines share where there are several.
+
+    Raises
+    ------
+    DataError
+        It is no path.
+    """
+
+    partitions: int
+
+    def __init__(self, folder: str, feature_set: FeatureSet) -> None:
+        self.folder, self.feature_set = shared_path(folder), feature_set
+        self._description = self.folder / "state.json"
+
+    def check(self) -> None:
+        """Read what the folder says of itself.
+
+        Raises
+        ------
+        DataError
+            It holds the state of another feature definition.
+        """
+        found = json.loads(self._description.read_text())
+        self.partitions = found["partitions"]
+        if found["definition"] != self.feature_set.hash:
+            raise DataError(
+                f"features: got definition {self.feature_set.hash}, expected "
+                f"{found['definition']}, which the state in {self.folder} is of: give a new stream "
+                "another `state` folder"
+            )
+
+    def _stores(self) -> list[str]:
+        return [TRANSACTIONS, LABELS, *self.feature_set.by_entity()]
+
+    def _store_folder(self, store: str) -> Path:
+        return self.folder / "runs" / store.replace(",", "+")
+
+    def _places(self, runs: Mapping[str, tuple[str, ...]], new: str) -> dict[str, Place]:
+        return {
+            store: Place(str(self._store_folder(store)), names, new, self.partitions)
+            for store, names in runs.items()
+        }
+
+    def _name(self, kind: str, number: int) -> str:
+        return f"{kind}{number:012d}"
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(path.stem) for path in self.folder.glob("manifests/*.json"))
+
+    def _manifest(self, batch_id: int) -> Manifest:
+        found: dict[str, Any] = json.loads(self._manifest_path(batch_id).read_text())
+        runs = {store: tuple(names) for store, names in found["runs"].items()}
+        models = tuple((version, digest) for version, digest in found["decision"]["models"])
+        decision = Decision(models, found["decision"]["threshold"])
+        return Manifest(**{**found, "decision": decision, "runs": runs})
+
+    def _manifest_path(self, batch_id: int) -> Path:
+        return self.folder / "manifests" / f"{batch_id:012d}.json"
+
+
+def shared_path(folder: str) -> Path:
+    """The path of a state folder, given as a path or a `file:` URL."""
+    url = urlparse(folder)
+    if url.scheme not in ("", "file"):
+        raise DataError(
+            f"state: got {folder}, expected a path that the driver and all executors share, such "
+            "as a mounted folder: runs are mapped into memory"
+        )
+    return Path(url.path).absolute()
