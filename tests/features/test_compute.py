@@ -53,6 +53,14 @@ def features(feature_set):
             "delay": "7d",
             "empty": -1,
         },
+        {
+            "entity": "customer",
+            "operations": [{"max": "amount"}],
+            "windows": ["1h"],
+            "current": False,
+            "empty": None,
+        },
+        {"ratio": ["customer_max_amount_1h", "customer_count_7d"], "empty": -2},
     )
 
 

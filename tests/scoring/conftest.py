@@ -87,6 +87,37 @@ def fresh_lake(spark, world, tmp_path):
     return Lake(spark, str(tmp_path / "lake"))
 
 
+@pytest.fixture(autouse=True)
+def planned_at_once(spark):
+    """As the stream's job has it."""
+    spark.conf.set("spark.sql.adaptive.enabled", value=False)
+    yield
+    spark.conf.unset("spark.sql.adaptive.enabled")
+
+
+@pytest.fixture(scope="session")
+def begun(spark, world, model, tmp_path_factory):
+    """A copy of the history's lake with the tables and the state of a stream that read nothing."""
+    import shutil
+
+    from tests.scoring.test_stream import scorer_on
+
+    root = tmp_path_factory.mktemp("begun") / "lake"
+    for table in (TRANSACTIONS, LABELS):
+        shutil.copytree(world.lake.path(table), root / table.name)
+    scorer_on(Lake(spark, str(root)), model)
+    return root
+
+
+@pytest.fixture
+def begun_lake(spark, begun, tmp_path):
+    """A copy of it that a test may write to."""
+    import shutil
+
+    shutil.copytree(begun, tmp_path / "lake")
+    return Lake(spark, str(tmp_path / "lake"))
+
+
 @pytest.fixture(scope="session")
 def expected(spark, world, model, tmp_path_factory):
     """What a batch run over everything gives for the live days."""

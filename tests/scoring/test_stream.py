@@ -59,9 +59,9 @@ def keys_are_unique(lake):
         assert rows.count() == rows.distinct().count(), table.name
 
 
-def test_a_replay_in_event_order_equals_the_batch(spark, world, model, expected, fresh_lake):
+def test_a_replay_in_event_order_equals_the_batch(spark, world, model, expected, begun_lake):
     """Two micro-batches a day, from the raw file that also holds all of the history."""
-    lake, dataset = fresh_lake, load_dataset("handbook")
+    lake, dataset = begun_lake, load_dataset("handbook")
     records = sources.read(spark, dataset, str(world.folder / "raw"))
     state = lake.folder("stream")
     stream = replay.slices(records, dataset, timedelta(hours=12), f"{state}/replay", SEAM, END)
@@ -104,23 +104,23 @@ def first_scores(world, expected):
     return {tx: expected.scores[tx] for tx in live["TRANSACTION_ID"].iloc[:FIRST]}
 
 
-def test_doubles_and_broken_records(world, model, expected, fresh_lake, batches):
-    scorer = scorer_on(fresh_lake, model)
+def test_doubles_and_broken_records(world, model, expected, begun_lake, batches):
+    scorer = scorer_on(begun_lake, model)
     for number, batch in enumerate(batches):
         scorer.process(batch, number)
     counts = scorer.counts
     assert counts["duplicates"] == 5 + 4 + 2
     assert counts["quarantine"] == 3
     assert counts["records"] == counts["scored"] + counts["duplicates"] + counts["quarantine"]
-    assert written(fresh_lake) == (expected.scores, expected.flags)
-    keys_are_unique(fresh_lake)
+    assert written(begun_lake) == (expected.scores, expected.flags)
+    keys_are_unique(begun_lake)
 
 
 def test_a_batch_of_bad_records_is_refused_and_goes_on_later(
-    spark, world, model, expected, fresh_lake, tmp_path
+    spark, world, model, expected, begun_lake, tmp_path
 ):
     """A producer wrote amounts in another way; nothing of that batch is lost or doubled."""
-    lake, dataset = fresh_lake, load_dataset("handbook")
+    lake, dataset = begun_lake, load_dataset("handbook")
     live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"]).astype({"TX_AMOUNT": str})
     broken = pd.concat([live.iloc[:60]] * 2)
     broken["TX_AMOUNT"] += " EUR"
@@ -154,7 +154,7 @@ class CrashError(Exception):
     [("before", "quarantine"), ("after", "seen"), ("after", "scores"), ("after", "flagged")],
 )
 def test_a_crash_at_any_write_is_made_good(
-    monkeypatch, model, expected, first_scores, fresh_lake, batches, when, table
+    monkeypatch, model, expected, first_scores, begun_lake, batches, when, table
 ):
     """A batch dies before or after one of its writes, and is run again by a new process."""
 
@@ -171,30 +171,30 @@ def test_a_crash_at_any_write_is_made_good(
     monkeypatch.setattr(Lake, "append_once", dying(Lake.append_once))
     monkeypatch.setattr(Lake, "append", dying(Lake.append))
     with pytest.raises(CrashError):
-        scorer_on(fresh_lake, model).process(batches[0], 0)
+        scorer_on(begun_lake, model).process(batches[0], 0)
     monkeypatch.undo()
-    scorer_on(fresh_lake, model).process(batches[0], 0)
-    scores, flags = written(fresh_lake)
+    scorer_on(begun_lake, model).process(batches[0], 0)
+    scores, flags = written(begun_lake)
     assert scores == first_scores
     assert flags == {tx: flag for tx, flag in expected.flags.items() if tx in scores}
-    assert fresh_lake.read(QUARANTINE).count() == 3
-    keys_are_unique(fresh_lake)
+    assert begun_lake.read(QUARANTINE).count() == 3
+    keys_are_unique(begun_lake)
 
 
 def test_a_full_disk_ends_a_batch_which_goes_on_later(
-    monkeypatch, model, expected, first_scores, fresh_lake, batches
+    monkeypatch, model, expected, first_scores, begun_lake, batches
 ):
     """The manifest does not fit; then `seen` and `scores` do and `flagged` does not."""
 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    scorer = scorer_on(fresh_lake, model)
+    scorer = scorer_on(begun_lake, model)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left on device"):
         scorer.process(batches[0], 0)
     monkeypatch.undo()
-    assert not fresh_lake.read(SCORES).count()
+    assert not begun_lake.read(SCORES).count()
     write = Lake.append_once
     monkeypatch.setattr(
         Lake,
@@ -202,18 +202,18 @@ def test_a_full_disk_ends_a_batch_which_goes_on_later(
         lambda self, table, *rest: (full if table is FLAGGED else write)(self, table, *rest),
     )
     with pytest.raises(OSError, match="No space left on device"):
-        scorer_on(fresh_lake, model).process(batches[0], 0)
+        scorer_on(begun_lake, model).process(batches[0], 0)
     monkeypatch.undo()
-    scorer_on(fresh_lake, model).process(batches[0], 0)
-    scores, flags = written(fresh_lake)
+    scorer_on(begun_lake, model).process(batches[0], 0)
+    scores, flags = written(begun_lake)
     assert scores == first_scores
     assert flags == {tx: flag for tx, flag in expected.flags.items() if tx in scores}
-    assert fresh_lake.read(QUARANTINE).count() == 3
-    keys_are_unique(fresh_lake)
+    assert begun_lake.read(QUARANTINE).count() == 3
+    keys_are_unique(begun_lake)
 
 
 def test_a_batch_run_again_is_decided_by_its_first_model(
-    monkeypatch, model, expected, first_scores, fresh_lake, batches
+    monkeypatch, model, expected, first_scores, begun_lake, batches
 ):
     """Scores of the interrupted batch stand; its flags come from the same model, not the new."""
     other = json.loads(model["scorer.json"])
@@ -226,16 +226,16 @@ def test_a_batch_run_again_is_decided_by_its_first_model(
         if target.name == "scores":
             raise CrashError
 
-    scorer = scorer_on(fresh_lake, model)
+    scorer = scorer_on(begun_lake, model)
     monkeypatch.setattr(Lake, "append_once", dying)
     with pytest.raises(CrashError):
         scorer.process(batches[0], 0)
     monkeypatch.undo()
-    restarted = scorer_on(fresh_lake, new, version=2, known={1: model})
+    restarted = scorer_on(begun_lake, new, version=2, known={1: model})
     restarted.process(batches[0], 0)
     restarted.process(batches[1], 1)
-    rows = fresh_lake.read(FLAGGED).select("tx_id", "model_version").collect()
-    scores = fresh_lake.read(SCORES).select("tx_id", "model_version").collect()
+    rows = begun_lake.read(FLAGGED).select("tx_id", "model_version").collect()
+    scores = begun_lake.read(SCORES).select("tx_id", "model_version").collect()
     first = {r.tx_id for r in scores if r.model_version == 1}
     assert first == set(first_scores)
     assert {r.tx_id for r in rows if r.model_version == 1} == first & set(expected.flags)
@@ -257,18 +257,18 @@ def test_what_the_batch_has_scored_and_flagged_stays(world, model, expected, fre
 
 
 def test_a_state_that_is_lost_or_damaged_is_built_anew(
-    model, expected, first_scores, fresh_lake, batches
+    model, expected, first_scores, begun_lake, batches
 ):
     """From the lake's history and what the stream has seen; scores and flags do not change."""
-    scorer = scorer_on(fresh_lake, model)
+    scorer = scorer_on(begun_lake, model)
     scorer.process(batches[0], 0)
     runs = sorted(scorer.memory.folder.glob("runs/terminal/*/*.run"))
     runs[0].unlink()
     content = bytearray(runs[-1].read_bytes())
     content[-1] ^= 1
     runs[-1].write_bytes(content)
-    scorer_on(fresh_lake, model).process(batches[1], 1)
-    assert written(fresh_lake) == (expected.scores, expected.flags)
+    scorer_on(begun_lake, model).process(batches[1], 1)
+    assert written(begun_lake) == (expected.scores, expected.flags)
 
 
 def test_labels_that_come_while_the_stream_runs(world, model, expected, fresh_lake, batches):
@@ -297,29 +297,29 @@ def first_of(world):
 
 
 def test_runs_are_merged_and_nothing_changes(
-    monkeypatch, spark, world, model, expected, fresh_lake
+    monkeypatch, spark, world, model, expected, begun_lake
 ):
     monkeypatch.setattr(memory, "_MERGED_AT", 2)
-    scorer = scorer_on(fresh_lake, model)
+    scorer = scorer_on(begun_lake, model)
     live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"])
     begun = scorer.memory.folder / "runs/customer/00000" / f".b{0:012d}.run.1"
     begun.touch()  # as a killed task leaves it
     for number, rows in enumerate(np.array_split(np.arange(len(live)), 7)):
         part = live.iloc[rows]
-        path = f"{fresh_lake.root}/part{number}.parquet"
+        path = f"{begun_lake.root}/part{number}.parquet"
         part.to_parquet(path, index=False)
         scorer.process(sources.read(spark, load_dataset("handbook"), path), number)
         if scorer.memory._merging:
             scorer.memory._merging.join()
-    assert written(fresh_lake) == (expected.scores, expected.flags)
+    assert written(begun_lake) == (expected.scores, expected.flags)
     left = {path.stem for path in scorer.memory.folder.glob("runs/customer/*/*.run")}
     assert any(name.startswith("m") for name in left)
     assert f"b{0:012d}" not in left
     assert not begun.exists()
 
 
-def test_two_streams_on_one_state(model, fresh_lake):
-    first, second = scorer_on(fresh_lake, model), scorer_on(fresh_lake, model)
+def test_two_streams_on_one_state(model, begun_lake):
+    first, second = scorer_on(begun_lake, model), scorer_on(begun_lake, model)
     refused = pytest.raises(DataError, match="another running stream holds")
     with first.memory.alone(), refused, second.memory.alone():
         raise AssertionError("both run")
@@ -327,18 +327,18 @@ def test_two_streams_on_one_state(model, fresh_lake):
         assert second.memory.folder.exists()
 
 
-def test_a_checkpoint_older_than_the_state_is_refused(model, fresh_lake, batches):
-    scorer = scorer_on(fresh_lake, model)
+def test_a_checkpoint_older_than_the_state_is_refused(model, begun_lake, batches):
+    scorer = scorer_on(begun_lake, model)
     scorer.process(batches[0], 4)
     with pytest.raises(DataError, match="checkpoint: got batch 0"):
         scorer.process(batches[1], 0)
 
 
 def test_a_manifest_cut_off_before_its_rename_is_none(
-    monkeypatch, model, expected, fresh_lake, batches
+    monkeypatch, model, expected, begun_lake, batches
 ):
     """A kill leaves the file under its temporary name; the batch begins as if it were not there."""
-    scorer_on(fresh_lake, model).process(batches[0], 0)
+    scorer_on(begun_lake, model).process(batches[0], 0)
     rename = Path.rename
 
     def dying(path, target):
@@ -348,26 +348,26 @@ def test_a_manifest_cut_off_before_its_rename_is_none(
 
     monkeypatch.setattr(Path, "rename", dying)
     with pytest.raises(CrashError):
-        scorer_on(fresh_lake, model).process(batches[1], 1)
+        scorer_on(begun_lake, model).process(batches[1], 1)
     monkeypatch.undo()
-    scorer_on(fresh_lake, model).process(batches[1], 1)
-    assert written(fresh_lake) == (expected.scores, expected.flags)
+    scorer_on(begun_lake, model).process(batches[1], 1)
+    assert written(begun_lake) == (expected.scores, expected.flags)
 
 
-def test_late_records_are_scored_with_what_is_known(model, first_scores, fresh_lake, batches):
+def test_late_records_are_scored_with_what_is_known(model, first_scores, begun_lake, batches):
     """The second batch first: the late first one is scored as if it had come in time."""
-    scorer = scorer_on(fresh_lake, model)
+    scorer = scorer_on(begun_lake, model)
     scorer.process(batches[1], 0)
     scorer.process(batches[0], 1)
-    scores, _ = written(fresh_lake)
+    scores, _ = written(begun_lake)
     assert first_scores.items() <= scores.items()
 
 
-def test_a_stream_keeps_its_seam(model, fresh_lake):
-    scorer_on(fresh_lake, model)
-    assert scorer_on(fresh_lake, model, seam=None).memory.history.seam == SEAM
+def test_a_stream_keeps_its_seam(model, begun_lake):
+    scorer_on(begun_lake, model)
+    assert scorer_on(begun_lake, model, seam=None).memory.history.seam == SEAM
     with pytest.raises(DataError, match="where this stream began"):
-        scorer_on(fresh_lake, model, seam=END)
+        scorer_on(begun_lake, model, seam=END)
 
 
 def test_the_seam_is_just_after_the_last_transaction(world, model, fresh_lake):
@@ -376,31 +376,31 @@ def test_the_seam_is_just_after_the_last_transaction(world, model, fresh_lake):
     assert pd.Timestamp(seam).tz_localize(None) == last + pd.Timedelta(microseconds=1)
 
 
-def test_another_definition_is_refused(fresh_lake):
+def test_another_definition_is_refused(begun_lake):
     standing = Memory(
-        History(fresh_lake, fresh_lake.folder("stream"), TYPES, SEAM),
-        fresh_lake.folder("stream"), load_dataset("handbook"), load_feature_set("handbook"),
+        History(begun_lake, begun_lake.folder("stream"), TYPES, SEAM),
+        begun_lake.folder("stream"), load_dataset("handbook"), load_feature_set("handbook"),
     )  # fmt: skip
     other = FeatureSet.model_validate({"features": [{"column": "amount"}]})
     with pytest.raises(DataError, match="which the state in"):
-        Memory(standing.history, fresh_lake.folder("stream"), load_dataset("handbook"), other)
+        Memory(standing.history, begun_lake.folder("stream"), load_dataset("handbook"), other)
 
 
-def test_a_challenger_scores_in_the_shadow(model, expected, fresh_lake, batches):
+def test_a_challenger_scores_in_the_shadow(model, expected, begun_lake, batches):
     """Its scores stand beside the champion's; flags are the champion's."""
     other = json.loads(model["scorer.json"])
     other["calibration"]["intercept"] = -3.0
     new = {**model, "scorer.json": json.dumps(other).encode()}
-    scorer = scorer_on(fresh_lake, model, shadow=[as_model(new, 2)])
+    scorer = scorer_on(begun_lake, model, shadow=[as_model(new, 2)])
     for number, batch in enumerate(batches):
         scorer.process(batch, number)
-    rows = fresh_lake.read(SCORES).select("tx_id", "model_version", "score").collect()
+    rows = begun_lake.read(SCORES).select("tx_id", "model_version", "score").collect()
     assert {r.tx_id: r.score for r in rows if r.model_version == 1} == expected.scores
     lower = {r.tx_id: r.score for r in rows if r.model_version == 2}
     assert lower.keys() == expected.scores.keys()
     assert all(lower[tx] < score for tx, score in expected.scores.items())
-    flags = {r.tx_id for r in fresh_lake.read(FLAGGED).collect()}
+    flags = {r.tx_id for r in begun_lake.read(FLAGGED).collect()}
     assert flags == expected.flags.keys()
-    keys_are_unique(fresh_lake)
+    keys_are_unique(begun_lake)
     manifest = scorer.memory.begin(len(batches), scorer.memory._manifest(1).decision, 0)
     assert manifest.alone

@@ -62,8 +62,12 @@ def finished(feature: Feature) -> Column:
     if feature.kind in ("column", "category", "same"):
         return F.col(AS_IS + feature.name)
     if feature.kind == "ratio":
-        divisor = F.nullif(F.col(feature.other).cast("double"), F.lit(0.0))
-        return F.coalesce(F.col(feature.column).cast("double") / divisor, F.lit(feature.empty))
+        # A window without a value is NaN here still.
+        above, below = (
+            F.nanvl(F.col(name).cast("double"), F.lit(None))
+            for name in (feature.column, feature.other)
+        )
+        return F.coalesce(above / F.nullif(below, F.lit(0.0)), F.lit(feature.empty))
     if feature.kind == "window" and feature.empty is None:
         return F.nanvl(F.col(feature.name), F.lit(None))
     if feature.name == "weekend":

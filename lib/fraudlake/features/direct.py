@@ -137,8 +137,7 @@ def _alone(feature: Feature, rows: Sequence[Row]) -> pa.Array:
 
 
 def _ratio(above: pa.Array, below: pa.Array, empty: float | None) -> pa.Array:
-    lacks = np.array((above.is_null(), below.is_null())).any(axis=0)
     one, other = (c.cast(pa.float64()).to_numpy(zero_copy_only=False) for c in (above, below))
-    divides = ~lacks & (other != 0)
+    divides = ~np.isnan(one) & ~np.isnan(other) & (other != 0)
     result = np.full(len(one), np.nan if empty is None else empty)
     return pa.array(np.divide(one, other, out=result, where=divides))
