@@ -46,6 +46,10 @@ _ENOUGH = 100
 _REASONS_TOLD = 3
 
 
+class _StoppedError(Exception):
+    """A batch that is not begun; it is the first of the next start."""
+
+
 @dataclass
 class StreamScorer:
     """Scores one micro-batch after the other; `process` is what `foreachBatch` calls.
@@ -66,6 +70,8 @@ class StreamScorer:
         unless it has fewer than 100 records: its producer has changed.
     failure
         The error for the user that ended a batch, where one did; Spark shows a stack of traces.
+    stopping
+        Set it, and the next batch is not begun: `process` raises.
     """
 
     lake: Lake
@@ -79,6 +85,7 @@ class StreamScorer:
     bad: float = 1.0
     counts: Counter = field(default_factory=Counter)
     failure: FraudlakeError | None = None
+    stopping: bool = False
 
     def __post_init__(self) -> None:
         types = self.dataset.column_types()
@@ -103,6 +110,8 @@ class StreamScorer:
             Too many bad records, of which nothing is written then; a model of another digest; a
             checkpoint older than the state.
         """
+        if self.stopping:
+            raise _StoppedError
         started = time.monotonic()
         with self.service.batch(batch_id) as counts:
             try:
@@ -319,26 +328,28 @@ def run_stream(
 
 
 def _wait(query: StreamingQuery, scorer: StreamScorer) -> None:
-    stopping = []
-    before = {
-        number: signal.signal(number, lambda *_: stopping.append(True))
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    def stop(*_: object) -> None:
+        scorer.stopping = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with readable():
-            while query.isActive and not (stopping and not query.status["isTriggerActive"]):
+            # With more to do there is no time between two batches: the next one is not begun then.
+            while query.isActive and not (scorer.stopping and not query.status["isTriggerActive"]):
                 query.awaitTermination(1)
                 scorer.service.progress(query.lastProgress)
                 scorer.service.state(scorer.memory.size())
-            scorer.service.ended()
             if query.isActive:
-                log.info("stopping between two batches")
                 query.stop()
             query.awaitTermination()
-    except Exception:
+    except Exception as error:
         if scorer.failure is not None:
             raise scorer.failure from None
-        raise
+        if not (scorer.stopping and _StoppedError.__name__ in str(error)):
+            raise
     finally:
+        scorer.service.ended()
         for number, handler in before.items():
             signal.signal(number, handler)
+    if scorer.stopping:
+        log.info("stopped between two batches")
