@@ -53,7 +53,7 @@ def parse(lines: DataFrame, dataset: Dataset, header: str | None = None) -> Data
     else:
         columns = split_header(header)
         lines = lines.where(raw != header)
-        parsed, fields, broken = _csv(columns, dataset)
+        parsed, fields, broken = _csv(header, columns, dataset)
         extra = F.lit(unknown(columns, dataset))
         lacking = F.lit([name for name in dataset.raw_fields() if name not in columns])
     records = lines.withColumn("parsed", parsed)
@@ -126,11 +126,12 @@ def _json(dataset: Dataset) -> tuple[Column, Column, Column, Column]:
     return parsed, fields, broken, names
 
 
-def _csv(columns: list[str], dataset: Dataset) -> tuple[Column, Column, Column]:
+def _csv(header: str, columns: list[str], dataset: Dataset) -> tuple[Column, Column, Column]:
     """How to parse a CSV line: parsed value, fields, what is broken.
 
     A line that names every column of the data set is the header of other files, with the columns in
-    another order: the run stops rather than take one column for another.
+    another order: the run stops rather than take one column for another. (Spark may ask this of the
+    files' own header before it drops that.)
     """
     from pyspark.sql import functions as F
 
@@ -148,7 +149,8 @@ def _csv(columns: list[str], dataset: Dataset) -> tuple[Column, Column, Column]:
     quotes = F.length(raw) - F.length(F.replace(raw, F.lit('"')))
     named = [field for field in dataset.raw_fields() if field in place]
     words = F.split(F.replace(raw, F.lit('"')), " *, *")
-    foreign = raw.contains(named[0]) & (F.size(F.array_except(F.lit(named), words)) == 0)
+    names_all = raw.contains(named[0]) & (F.size(F.array_except(F.lit(named), words)) == 0)
+    foreign = (raw != header) & names_all
     expected = F.lit(f"', expected the header '{','.join(columns)}' as in the files read before")
     stop = F.raise_error(F.concat(F.col("source_file"), F.lit(": got '"), raw, expected))
     broken = (
