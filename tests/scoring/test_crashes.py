@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import ROOT
 
 SEED = 6
-KILLS = 3
+KILLS = 2
 
 
 @pytest.mark.slow
