@@ -145,6 +145,14 @@ def test_a_batch_of_bad_records_is_refused_and_goes_on_later(
     assert not run(0.0)["records"]
 
 
+def first_batch_is_there_once(lake, expected, first_scores):
+    scores, flags = written(lake)
+    assert scores == first_scores
+    assert flags == {tx: flag for tx, flag in expected.flags.items() if tx in scores}
+    assert lake.read(QUARANTINE).count() == 3
+    keys_are_unique(lake)
+
+
 class CrashError(Exception):
     """Ends a batch as a kill would: nothing after it is done."""
 
@@ -174,11 +182,7 @@ def test_a_crash_at_any_write_is_made_good(
         scorer_on(begun_lake, model).process(batches[0], 0)
     monkeypatch.undo()
     scorer_on(begun_lake, model).process(batches[0], 0)
-    scores, flags = written(begun_lake)
-    assert scores == first_scores
-    assert flags == {tx: flag for tx, flag in expected.flags.items() if tx in scores}
-    assert begun_lake.read(QUARANTINE).count() == 3
-    keys_are_unique(begun_lake)
+    first_batch_is_there_once(begun_lake, expected, first_scores)
 
 
 def test_a_full_disk_ends_a_batch_which_goes_on_later(
@@ -205,11 +209,7 @@ def test_a_full_disk_ends_a_batch_which_goes_on_later(
         scorer_on(begun_lake, model).process(batches[0], 0)
     monkeypatch.undo()
     scorer_on(begun_lake, model).process(batches[0], 0)
-    scores, flags = written(begun_lake)
-    assert scores == first_scores
-    assert flags == {tx: flag for tx, flag in expected.flags.items() if tx in scores}
-    assert begun_lake.read(QUARANTINE).count() == 3
-    keys_are_unique(begun_lake)
+    first_batch_is_there_once(begun_lake, expected, first_scores)
 
 
 def test_a_batch_run_again_is_decided_by_its_first_model(
