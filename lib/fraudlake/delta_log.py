@@ -37,7 +37,8 @@ def append_once(
     """
     jvm = _jvm(spark)
     none, delta = jvm.scala.Option.empty(), jvm.org.apache.spark.sql.delta
-    transaction = _log(spark, path).startTransaction(none, none)
+    log = _log(spark, path)
+    transaction = log.startTransaction(none, none)
     checksum = transaction.snapshot().checksumOpt()
     known = checksum.get().setTransactions() if checksum.isDefined() else none
     if not known.isDefined():
@@ -51,7 +52,7 @@ def append_once(
     session = spark._jsparkSession  # noqa: SLF001
     options = delta.DeltaOptions(nothing, session.sessionState().conf())
     write = delta.commands.WriteIntoDelta(
-        _log(spark, path), append, options, jvm.PythonUtils.toSeq([]), nothing, rows._jdf,
+        log, append, options, jvm.PythonUtils.toSeq([]), nothing, rows._jdf,
         none, none, False,
     )  # fmt: skip
     actions = write.write(transaction, session, none, False)

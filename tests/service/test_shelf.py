@@ -1,5 +1,6 @@
 """Models kept beside the state, for a start without the registry."""
 
+import json
 from functools import partial
 
 import pytest
@@ -7,6 +8,7 @@ from tests.models.conftest import FEATURES
 from tests.service.test_watch import Aliases
 
 from fraudlake.errors import FraudlakeError
+from fraudlake.models import bundle
 from fraudlake.service.shelf import Shelf
 from fraudlake.service.watch import ModelWatch, admit
 
@@ -55,3 +57,15 @@ def test_a_damaged_model_is_not_started_with(registry, shelf):
     path.write_bytes(content)
     with pytest.raises(FraudlakeError, match="SHA-256"):
         shelf.last("champion")
+
+
+def test_another_model_of_the_same_number_takes_its_place(registry, shelf, files):
+    """The registry was made anew, the state was not."""
+    shelf.admitted("champion", 3)
+    settings = json.loads(files["scorer.json"])
+    settings["calibration"]["intercept"] += 0.1
+    other = files | {"scorer.json": json.dumps(settings).encode()}
+    registry.files = lambda _: other
+    shelf.admitted("champion", 3)
+    assert shelf.files(3) == other
+    assert shelf.last("champion").digest == bundle.digest(other)

@@ -54,11 +54,6 @@ _MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "
 class Memory(StateFolder):
     """The state of one stream, in a folder that the driver and all executors see.
 
-    Parameters
-    ----------
-    folder
-        A path, on a disk that all machines share where there are several.
-
     Raises
     ------
     DataError
