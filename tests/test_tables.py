@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fraudlake import delta_log
 from fraudlake.errors import DataError
 from fraudlake.tables import LABELS, METRICS, TABLES, Lake, time_range
 
@@ -56,6 +57,20 @@ def test_append_once_without_a_checksum_file(spark, lake):
     actions = [json.loads(line) for path in log.glob("*.json") for line in path.open()]
     marks = sorted((a["txn"]["appId"], a["txn"]["version"]) for a in actions if "txn" in a)
     assert marks == [("app", 0), ("app", 1), ("app", 2)]
+
+
+def test_summarise_only_after_enough_commits(spark, lake):
+    lake.create(LABELS)
+    log = Path(lake.path(LABELS), "_delta_log")
+    for version in range(3):
+        delta_log.summarise(spark, lake.path(LABELS), 4)
+        assert not list(log.glob("*.checkpoint*.parquet"))
+        lake.append_once(LABELS, labels(spark, version), "app", version)
+    delta_log.summarise(spark, lake.path(LABELS), 4)
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    for number in range(lake.version(LABELS)):
+        (log / f"{number:020}.json").unlink()
+    assert sorted(row.tx_id for row in lake.read(LABELS).collect()) == [0, 1, 2]
 
 
 def test_create_refuses_other_columns(lake):

@@ -105,14 +105,18 @@ class World:
                 }
             )
 
-    def write(self, folder: Path) -> None:
-        """One Parquet file a piece; late payments and doubles stand in the file after their own."""
+    def write(self, folder: Path) -> int:
+        """One Parquet file a piece; late payments and doubles stand in the file after their own.
+
+        Returns how many payments, each counted once.
+        """
         folder.mkdir(parents=True)
         waiting: list[pa.Table] = []
-        number = 0
+        number, payments = 0, 0
         for number, piece in enumerate(self.pieces()):
             random = np.random.default_rng([self.seed, number, 1])
             draw = random.random(len(piece))
+            payments += len(piece)
             late = draw < self.late
             twice = draw > 1 - self.duplicates
             table = pa.concat_tables([*waiting, piece.filter(pa.array(~late))])
@@ -120,3 +124,4 @@ class World:
             pq.write_table(shuffled, folder / f"{number:05d}.parquet")
             waiting = [piece.filter(pa.array(late)), piece.filter(pa.array(twice))]
         pq.write_table(pa.concat_tables(waiting), folder / f"{number + 1:05d}.parquet")
+        return payments

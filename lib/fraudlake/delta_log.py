@@ -64,6 +64,15 @@ def append_once(
     return True
 
 
+def summarise(spark: SparkSession, path: str, every: int) -> None:
+    """Write a summary of the log, if the newest commit comes so many or more after the last one."""
+    none = _jvm(spark).scala.Option.empty()
+    log = _log(spark, path)
+    newest = log.update(False, none, none)
+    if newest.version() - newest.checkpointProvider().version() >= every:
+        log.checkpointAndCleanUpDeltaLog(newest, none)
+
+
 def _jvm(spark: SparkSession) -> Any:
     return spark.sparkContext._jvm
 

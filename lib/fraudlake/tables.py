@@ -294,8 +294,9 @@ class Lake:
         settings = {f"fraudlake.{name}": value for name, value in (properties or {}).items()}
         if table.append_only:
             settings["delta.appendOnly"] = "true"
-            # A summary of the log costs a small batch more than its rows; by default each tenth.
-            settings["delta.checkpointInterval"] = "100"
+            # A summary of the log, by default with each tenth commit, costs a small batch more than
+            # its rows. A stream writes them beside its batches (`summarise`), long before these.
+            settings["delta.checkpointInterval"] = "1000"
         if table.change_feed:
             settings["delta.enableChangeDataFeed"] = "true"
         # By default Delta keeps the range of every column of a file: a fourth of a wide write.
@@ -367,6 +368,11 @@ class Lake:
         writer = chosen.write.format("delta").mode("append")
         writer = writer.option("txnAppId", application).option("txnVersion", version)
         self._save(writer, table)
+
+    def summarise(self, table: Table) -> None:
+        """Sum up the log where a hundred commits came since the last time; not in a catalog."""
+        if not self.in_catalog:
+            delta_log.summarise(self.spark, self.path(table), 100)
 
     def replace_where(self, table: Table, rows: DataFrame, within: str) -> None:
         """Replace the rows that meet an SQL condition by `rows`, which all meet it too.

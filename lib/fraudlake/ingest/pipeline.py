@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
 from fraudlake.frames import kept
-from fraudlake.ingest import checks, files, sources
+from fraudlake.ingest import cards, checks, files, sources
 from fraudlake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
 
 if TYPE_CHECKING:
@@ -244,9 +244,10 @@ def _count(outcome: DataFrame) -> dict[str, Counter[str]]:
     first = counted.orderBy(F.col("topic") == "unknown", F.desc("count"), "word").limit(
         _WORDS_SHOWN
     )
+    first = first.withColumn("word", cards.mask(F.col("word")))  # a field may be named like one
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in first.collect():
-        counts[row["topic"]][row["word"]] = row["count"]
+        counts[row["topic"]][row["word"]] += row["count"]
     return counts
 
 

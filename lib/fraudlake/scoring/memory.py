@@ -33,7 +33,7 @@ from fraudlake.scoring.folder import (
     StateFolder,
 )
 from fraudlake.session import slots
-from fraudlake.tables import FLAGGED, LABELS, SCORES, time_range
+from fraudlake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, time_range
 
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
@@ -193,12 +193,15 @@ class Memory(StateFolder):
             store: self._places({store: names}, new)[store]
             for store, (names, new) in chosen.items()
         }
+        history = self.history
         try:
-            online.merge(self.history.lake.spark, places, oldest)
-        except Exception:
-            log.exception("merging runs failed; a later batch tries again")
-        else:
+            online.merge(history.lake.spark, places, oldest)
             self._merged = chosen
+            for table in (SCORES, FLAGGED, QUARANTINE):
+                history.lake.summarise(table)
+            history.own.summarise(history.table)
+        except Exception:
+            log.exception("work beside the batches failed; a later batch tries again")
 
     def _is_alone(self, before: Manifest | None, versions: dict[str, int]) -> bool:
         if before is None:
