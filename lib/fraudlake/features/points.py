@@ -134,6 +134,27 @@ def merged_sums(parts: Sequence[Points], order: Ints) -> dict[str, list[Ints]]:
     return result
 
 
+def positions(low: Ints, high: Ints) -> tuple[Ints, Ints]:
+    """Of ranges low ≤ position < high, one after the other: number of the range, position.
+
+    >>> number, position = positions(np.array([3, 9, 5]), np.array([5, 9, 6]))
+    >>> number.tolist(), position.tolist()
+    ([0, 0, 2], [3, 4, 5])
+    """
+    count = high - low
+    number = np.repeat(np.arange(len(count)), count)
+    return number, np.arange(len(number)) - np.repeat(np.cumsum(count) - count, count) + low[number]
+
+
+def starts(number: Ints, time: Ints) -> Ints:
+    """Where, in sorted order, another key or another time begins.
+
+    >>> starts(np.array([0, 0, 1]), np.array([7, 7, 7])).tolist()
+    [0, 2]
+    """
+    return np.flatnonzero((np.diff(number, prepend=-1) != 0) | (np.diff(time, prepend=-1) != 0))
+
+
 def _values(part: Points, name: str, digit: int) -> Ints:
     digits = part.sums.get(name, ())
     if digit < len(digits):

@@ -37,6 +37,8 @@ from fraudlake.features.points import (
     added,
     merged_keys,
     merged_sums,
+    positions,
+    starts,
 )
 
 # Operation → the prefix sums it takes; the others need the events themselves.
@@ -259,10 +261,7 @@ def _gathering(batch: Batch, runs: Sequence[Run], features: Sequence[Feature]) -
     raw = {name: [values] for name, values in batch.raw.items()}
     for run in runs:
         place = run.events.places(batch.keys)
-        low, high = run.events.until(place, oldest), run.events.until(place, newest)
-        count = high - low
-        number = np.repeat(np.arange(len(count)), count)
-        at = np.arange(len(number)) - np.repeat(np.cumsum(count) - count, count) + low[number]
+        number, at = positions(run.events.until(place, oldest), run.events.until(place, newest))
         entity.append(number)
         time.append(run.events.packed[at] % run.events.span + run.events.low)
         tx_id.append(run.tx_id[at])
@@ -331,7 +330,7 @@ def _merged_frauds(name: str, parts: Sequence[Points], oldest: int) -> Arrays:
     order = np.lexsort((time, number))
     total = np.diff(merged_sums(parts, order)[""][0])
     number, time = number[order], time[order]
-    first = np.flatnonzero((np.diff(number, prepend=-1) != 0) | (np.diff(time, prepend=-1) != 0))
+    first = starts(number, time)
     total = np.add.reduceat(total, first)
     kept = first[total != 0]
     if not len(kept):

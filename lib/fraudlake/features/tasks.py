@@ -373,13 +373,12 @@ def _changes_of(tx_id: NDArray[np.int64], pending: Sequence[Arrays]) -> pa.Array
     import numpy as np
     import pyarrow as pa
 
+    from fraudlake.features.points import positions, starts
+
     of, known, change = [], [], []
     for run in (run for run in pending if run):
         low = np.searchsorted(run["tx_id"], tx_id)
-        high = np.searchsorted(run["tx_id"], tx_id, side="right")
-        count = high - low
-        number = np.repeat(np.arange(len(tx_id)), count)
-        at = np.arange(len(number)) - np.repeat(np.cumsum(count) - count, count) + low[number]
+        number, at = positions(low, np.searchsorted(run["tx_id"], tx_id, side="right"))
         of.append(number)
         known.append(run["known"][at])
         change.append(run["change"][at])
@@ -389,7 +388,7 @@ def _changes_of(tx_id: NDArray[np.int64], pending: Sequence[Arrays]) -> pa.Array
     order = np.lexsort((time, number))
     number, time, sign = number[order], time[order], sign[order]
     # What one run says and a later one takes back leaves nothing.
-    first = np.flatnonzero((np.diff(number, prepend=-1) != 0) | (np.diff(time, prepend=-1) != 0))
+    first = starts(number, time)
     left = np.add.reduceat(sign, first) != 0 if len(first) else np.empty(0, bool)
     number, time = number[first][left], time[first][left]
     offsets = np.searchsorted(number, np.arange(len(tx_id) + 1))
