@@ -1,12 +1,13 @@
 # Everything starts here. `make help` lists the targets; each sets up what it needs.
 #
 #   make setup ACCELERATOR=gpu    for a machine with an NVIDIA device and a CUDA toolkit
-#   make test ARGS="-k windows"   some tests only
+#   make test ARGS="-k windows"   some tests only; WORKERS=0: in one process
 #   make lock UPGRADE=1           newest versions that pyproject.toml allows
 
 .DEFAULT_GOAL := help
 ACCELERATOR ?= cpu
 ARGS ?=
+WORKERS ?= 2
 IMAGE ?= fraudlake:0.1.0
 BIN := .venv/bin
 
@@ -23,7 +24,7 @@ demo: setup ## Raw transactions to flagged ones with reasons, on this machine; l
 	$(BIN)/fraudlake demo $(ARGS)
 
 test: setup ## All tests (ARGS="-m 'not slow'" for the quick ones)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: setup ## Style and types: ruff, mypy
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ from fraudlake.scoring.memory import Memory
 from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, time_range
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.streaming.query import StreamingQuery
 
@@ -144,16 +145,20 @@ class StreamScorer:
             rows = checks.quarantine_rows(checked.where(~good), self.dataset)
             self.lake.append_once(QUARANTINE, rows, self._application(QUARANTINE.name), batch_id)
         accepted = counts["records"] - counts["quarantine"] - counts["outside"]
-        if accepted:
-            rows = checked.where(good & inside).select(*self.memory.history.columns, "raw")
-            models = self.models()
-            decision = Decision(tuple((m.version, m.digest) for m in models), models[0].threshold)
-            manifest = self.memory.begin(batch_id, decision, last)
-            counts |= self._score_whatever_is_lost(rows, manifest, first, last)
-            counts["duplicates"] = accepted - counts["scored"]
-            self.memory.merge(manifest)
-        if "published_at" in checked.columns:
-            self._tell_latency(checked)
+        with ThreadPoolExecutor(1) as beside:
+            published = beside.submit(_published, checked)
+            if accepted:
+                rows = checked.where(good & inside).select(*self.memory.history.columns, "raw")
+                models = self.models()
+                versions = tuple((m.version, m.digest) for m in models)
+                decision = Decision(versions, models[0].threshold)
+                manifest = self.memory.begin(batch_id, decision, last)
+                counts |= self._score_whatever_is_lost(rows, manifest, first, last)
+                counts["duplicates"] = accepted - counts["scored"]
+                self.memory.merge(manifest)
+            if (found := published.result()) is not None:
+                at, number = found["at"].to_numpy(), found["n"].to_numpy()
+                self.service.latency(time.time() - at / 10, number)
 
     def _check(self, raw: DataFrame) -> DataFrame:
         """`checks.check`, its steps made once a minute."""
@@ -271,16 +276,6 @@ class StreamScorer:
         scored = score_rows(features, files, threshold, list(own.values()), marks)
         return scored.withColumnsRenamed({alias: name for name, alias in own.items()})
 
-    def _tell_latency(self, checked: DataFrame) -> None:
-        """Tell the service how long ago the batch's records were published, to a tenth."""
-        from pyspark.sql import functions as F
-
-        now = time.time()
-        tenths = F.floor(F.unix_millis("published_at") / 100)
-        found = checked.groupBy(tenths.alias("at")).agg(F.count("*").alias("n")).toArrow()
-        at, count = found["at"].to_numpy(), found["n"].to_numpy()
-        self.service.latency(now - at / 10, count)
-
     def _missing(self, table: Table, rows: DataFrame, within: str) -> DataFrame:
         """Rows whose key is not in a table that others write too."""
         from pyspark.sql import functions as F
@@ -288,6 +283,16 @@ class StreamScorer:
         keys = list(table.key)
         standing = self.lake.read(table).where(within).select(*keys)
         return rows.join(F.broadcast(standing), keys, "left_anti")
+
+
+def _published(checked: DataFrame) -> pa.Table | None:
+    """How many records (`n`) were published when (`at`, tenths of seconds); None: nobody knows."""
+    from pyspark.sql import functions as F
+
+    if "published_at" not in checked.columns:
+        return None
+    tenths = F.floor(F.unix_millis("published_at") / 100)
+    return checked.groupBy(tenths.alias("at")).agg(F.count("*").alias("n")).toArrow()
 
 
 def between(column: str, after: int, until: int) -> str:
