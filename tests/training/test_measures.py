@@ -32,12 +32,17 @@ def test_partial_sums_add_up_to_scikit_learns_figures_wherever_the_ranges_are_cu
     groups["part"] = [sum(cut > score for cut in cuts) for score in groups.index]
     totals = groups.groupby("part")[["n", "frauds"]].sum()
     before = (totals.cumsum() - totals).apply(tuple, axis=1).to_dict()
-    auc = ap = 0.0
+    sums = np.zeros(3, int)
     for _, part in groups.groupby("part"):
         batch = pa.RecordBatch.from_pandas(part, preserve_index=False)
         halves = [batch.slice(0, len(part) // 2), batch.slice(len(part) // 2)]
         (found,) = measures._partial_sums(iter(halves), before, len(frame), frame.label.sum())
-        auc, ap = auc + found["auc"][0].as_py(), ap + found["ap"][0].as_py()
+        sums += [found[name][0].as_py() for name in ("pairs", "high", "low")]
+    whole = [pa.RecordBatch.from_pandas(groups.assign(part=0), preserve_index=False)]
+    (uncut,) = measures._partial_sums(iter(whole), {0: (0, 0)}, len(frame), frame.label.sum())
+    assert [uncut[name][0].as_py() for name in ("pairs", "high", "low")] == sums.tolist()
+    (pairs, high, low), frauds = sums.tolist(), int(frame.label.sum())
+    auc, ap = pairs / (2 * frauds * (len(frame) - frauds)), (high * 2**27 + low) / (frauds * 2**53)
     assert auc == pytest.approx(roc_auc_score(frame.label, frame.score), abs=1e-12)
     assert ap == pytest.approx(average_precision_score(frame.label, frame.score), abs=1e-12)
 

@@ -15,6 +15,8 @@ _BINS_PER_DECADE = 5
 _DECADES = 4
 _CURVE_POINTS = 200
 _TINY = 1e-15
+_POINT = 53  # binary places of a precision,
+_HALF = 27  # summed in two halves, so that 10 billion frauds do not overflow
 
 
 def ranking(scored: DataFrame) -> dict[str, Any]:
@@ -26,6 +28,7 @@ def ranking(scored: DataFrame) -> dict[str, Any]:
 
     One row is kept for each distinct score, the scores are cut into ranges, each range is sorted on
     its own, and all that is collected is one row a range: its totals, then its part of the sums.
+    Spark draws the ranges' bounds, so sums are integers: equal scores give equal bits.
 
     Parameters
     ----------
@@ -55,16 +58,19 @@ def ranking(scored: DataFrame) -> dict[str, Any]:
         for number, n, positive in sorted(totals):
             before[number] = (rows, frauds)
             rows, frauds = rows + n, frauds + positive
-        schema = "auc double, ap double, recall array<double>, precision array<double>"
+        schema = (
+            "pairs bigint, high bigint, low bigint, recall array<double>, precision array<double>"
+        )
         sums = groups.select(part, "n", "frauds").mapInArrow(
             lambda batches: _partial_sums(batches, before, rows, frauds), schema
         )
         parts = sums.collect()
     finally:
         groups.unpersist()
+    pairs, high, low = (sum(part[name] for part in parts) for name in ("pairs", "high", "low"))
     return {
-        "auc": float(sum(p.auc for p in parts)),
-        "average_precision": float(sum(p.ap for p in parts)),
+        "auc": pairs / (2 * frauds * (rows - frauds)),
+        "average_precision": ((high << _HALF) + low) / (frauds << _POINT),
         "curve": {
             "recall": [value for p in parts for value in p.recall],
             "precision": [value for p in parts for value in p.precision],
@@ -75,7 +81,11 @@ def ranking(scored: DataFrame) -> dict[str, Any]:
 def _partial_sums(
     batches: Iterator[pa.RecordBatch], before: dict[int, tuple[int, int]], rows: int, frauds: int
 ) -> Iterator[pa.RecordBatch]:
-    """One range's part of AUC and average precision, given the totals of the ranges above it."""
+    """One range's part of AUC and average precision, given the totals of the ranges above it.
+
+    `pairs`: pairs of a fraud and a lower non-fraud, counted twice, ties once. `high` · 2²⁷ + `low`:
+    sum of the precisions down to each fraud, each rounded to a multiple of 2⁻⁵³, times 2⁵³.
+    """
     import pyarrow as pa
 
     table = pa.Table.from_batches(batches)
@@ -88,16 +98,16 @@ def _partial_sums(
     negative = n - positive
     negatives = rows - frauds
     below = negatives - (flagged - found)
-    auc = positive @ (below + negative / 2) / frauds / negatives
     precision = found / flagged
-    ap = (positive / frauds) @ precision
+    points = np.rint(precision * 2.0**_POINT).astype(np.int64)
     recall = found / frauds
     step = np.floor(recall * _CURVE_POINTS)
     keep = np.r_[True, step[1:] != step[:-1]]
     yield pa.RecordBatch.from_pydict(
         {
-            "auc": pa.array([auc], pa.float64()),
-            "ap": pa.array([ap], pa.float64()),
+            "pairs": pa.array([positive @ (2 * below + negative)], pa.int64()),
+            "high": pa.array([positive @ (points >> _HALF)], pa.int64()),
+            "low": pa.array([positive @ (points % 2**_HALF)], pa.int64()),
             "recall": pa.array([recall[keep]], pa.list_(pa.float64())),
             "precision": pa.array([precision[keep]], pa.list_(pa.float64())),
         }
