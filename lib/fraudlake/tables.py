@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 REASONS_TYPE = "array<struct<feature: string, value: double, contribution: double>>"
+_CONSTRAINT = "delta.constraints."  # the prefix that Delta keeps them under
 
 
 @dataclass(frozen=True)
@@ -292,6 +293,7 @@ class Lake:
             for name, kind in columns.items()
         )
         settings = {f"fraudlake.{name}": value for name, value in (properties or {}).items()}
+        settings |= {_CONSTRAINT + name: rule for name, rule in table.constraints.items()}
         if table.append_only:
             settings["delta.appendOnly"] = "true"
             # A summary of the log, by default with each tenth commit, costs a small batch more than
@@ -308,16 +310,15 @@ class Lake:
             f"CREATE TABLE IF NOT EXISTS {self.reference(table)} ({fields}) USING delta "
             f"{cluster} {_settings(settings)}"
         )
-        self._constrain(table)
 
     def _constrain(self, table: Table) -> None:
-        """Add the constraints that are missing: making a table is more than one commit."""
+        """Add the constraints that are missing: the table may be an older one."""
         if not table.constraints:
             return
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.reference(table)}").collect()
         standing = {row[0] for row in rows}
         for name, rule in table.constraints.items():
-            if f"delta.constraints.{name}" not in standing:
+            if _CONSTRAINT + name not in standing:
                 self.spark.sql(
                     f"ALTER TABLE {self.reference(table)} ADD CONSTRAINT {name} CHECK ({rule})"
                 )
