@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,3 +187,25 @@ def test_files_are_whole_or_refused(tmp_path):
     path.unlink()
     with pytest.raises(files.DamagedError, match="no file"):
         files.read(path)
+
+
+def test_a_file_that_stands_is_checked_once_and_one_that_was_removed_is_let_go(
+    tmp_path, monkeypatch
+):
+    checked = Counter()
+    whole = files._checked
+    monkeypatch.setattr(files, "_checked", lambda path: checked.update([path]) or whole(path))
+    standing = [tmp_path / f"{number}.run" for number in range(1200)]
+    for path in standing:
+        files.write(path, {"numbers": np.arange(10)})
+    for _ in range(2):
+        for path in standing:
+            files.read(path)
+    assert checked == Counter(standing)
+    for number in range(5000):
+        path = tmp_path / f"passing-{number}.run"
+        files.write(path, {"numbers": np.arange(10)})
+        files.read(path)
+        path.unlink()
+    mapped = Path("/proc/self/maps").read_text().count("passing")
+    assert mapped < 3 * len(standing)

@@ -14,12 +14,36 @@ from numpy.typing import NDArray
 from fraudlake.errors import DataError
 
 _ALIGNED = 64
-_opened: dict[str, tuple[tuple[int, int, int], dict[str, NDArray]]] = {}
-_MOST_OPEN = 512
+_FEW_OPEN = 64  # files among which those that were removed are not looked for yet
 
 
 class DamagedError(DataError):
     """A file of the state is lost or is not what was written."""
+
+
+class _Opened:
+    """Files that are mapped, by path, each as it was when it was opened.
+
+    A file that was removed takes room as long as it is mapped. Looking for such whenever the number
+    of files has doubled costs a look a file.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[tuple[int, int, int], dict[str, NDArray]]] = {}
+        self._most = _FEW_OPEN
+
+    def get(self, path: str, identity: tuple[int, int, int]) -> dict[str, NDArray] | None:
+        known = self._files.get(path)
+        return known[1] if known and known[0] == identity else None
+
+    def add(self, path: str, identity: tuple[int, int, int], arrays: dict[str, NDArray]) -> None:
+        self._files[path] = (identity, arrays)
+        if len(self._files) > self._most:
+            self._files = {name: file for name, file in self._files.items() if Path(name).exists()}
+            self._most = max(_FEW_OPEN, 2 * len(self._files))
+
+
+_opened = _Opened()
 
 
 def write(path: Path, arrays: Mapping[str, NDArray]) -> None:
@@ -65,16 +89,10 @@ def read(path: Path) -> dict[str, NDArray]:
     except FileNotFoundError:
         raise DamagedError(f"{path}: got no file, expected a part of the state") from None
     identity = (found.st_ino, found.st_mtime_ns, found.st_size)
-    known = _opened.get(str(path))
-    if known and known[0] == identity:
-        return known[1]
-    arrays = _checked(path)
-    # A file that was removed takes room as long as it is open.
-    for gone in [name for name in _opened if not Path(name).exists()]:
-        del _opened[gone]
-    if len(_opened) >= _MOST_OPEN:
-        _opened.clear()
-    _opened[str(path)] = (identity, arrays)
+    arrays = _opened.get(str(path), identity)
+    if arrays is None:
+        arrays = _checked(path)
+        _opened.add(str(path), identity, arrays)
     return arrays
 
 
