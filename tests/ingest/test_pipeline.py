@@ -286,41 +286,44 @@ def feed(lake, tmp_path, shop):
 def test_the_same_transaction_again_and_again(lake, feed):
     first = good(1, fraud=None, known=None)
     assert feed("one", first, first) == ([1, 1, 0, 0], [])
-    # The label comes later, then once more, then another one; then without the label.
+    # The label comes later, then once more with another one, and with other content.
     assert feed("two", first | {"fraud": "0"}) == ([0, 1, 0, 1], [])
-    assert feed("three", first | {"fraud": "0"}, first) == ([0, 2, 0, 0], [])
-    stands = "tx_id: stands already with other content"
-    assert feed("four", first | {"fraud": "1"}) == ([0, 0, 1, 0], [f"{stands} (is_fraud)"])
-    assert feed("five", first | {"fraud": "0", "known": "2018-05-05"}) == (
-        [0, 0, 1, 0],
-        [f"{stands} (known_at)"],
+    counts, reasons = feed(
+        "three",
+        first,
+        first | {"fraud": "0"},
+        first | {"fraud": "1"},
+        first | {"fraud": "0", "known": "2018-05-05"},
+        first | {"customer": "5"},
     )
-    assert feed("six", first | {"customer": "5"}) == ([0, 0, 1, 0], [f"{stands} (customer_id)"])
+    assert counts == [0, 2, 3, 0]
+    stands = "tx_id: stands already with other content"
+    differing = ("customer_id", "is_fraud", "known_at")
+    assert sorted(reasons) == [f"{stands} ({name})" for name in differing]
     assert lake.read(LABELS).count() == 1
     assert lake.read(QUARANTINE).count() == 3
 
 
-def test_a_conflict_within_a_run_follows_the_text(lake, feed):
-    a, b = good(1, amount="1", fraud="1", known=None), good(1, amount="2", fraud="1", known=None)
-    counts, reasons = feed("one", b, a)
-    assert (counts, reasons) == (
-        [1, 0, 1, 1],
-        ["tx_id: stands already with other content (amount)"],
+def test_conflicts_follow_the_text_and_take_no_label_and_a_new_delay_makes_none(lake, feed):
+    delay = {"source": "fraud", "delay": "3d"}
+    known = {"fraud": "1", "known": None}
+    within = [good(1, amount="2", **known), good(1, amount="1", **known)]
+    unlabelled = good(2, fraud=None)
+    labelled = good(3, fraud="1")
+    counts, reasons = feed("one", *within, unlabelled, labelled, label=delay)
+    conflict = "tx_id: stands already with other content (amount)"
+    assert (counts, reasons) == ([3, 0, 1, 2], [conflict])
+    amounts = {row["tx_id"]: row["amount"] for row in lake.read(TRANSACTIONS).collect()}
+    assert amounts[1] == 1
+    # Another record's label is not that of the transaction; a label's computed time is no content.
+    counts, reasons = feed(
+        "two", unlabelled | {"amount": "3", "fraud": "1"}, labelled, label=delay | {"delay": "9d"}
     )
-    assert lake.read(TRANSACTIONS).first()["amount"] == 1
-
-
-def test_a_new_delay_makes_no_conflict_and_no_second_label(feed):
-    label = {"source": "fraud", "delay": "3d"}
-    record = good(1, fraud="1")
-    assert feed("one", record, label=label)[0] == [1, 0, 0, 1]
-    assert feed("two", record, label=label | {"delay": "9d"})[0] == [0, 1, 0, 0]
-
-
-def test_the_label_of_a_conflicting_record_is_not_taken(lake, feed):
-    feed("one", good(1, fraud=None))
-    assert feed("two", good(1, amount="3", fraud="1"))[0] == [0, 0, 1, 0]
-    assert lake.read(LABELS).count() == 0
+    assert (counts, reasons) == ([0, 1, 1, 0], [conflict])
+    assert {row["tx_id"] for row in lake.read(LABELS).collect()} == {1, 3}
+    with pytest.raises(DataError, match="dataset: got other, expected shop"):
+        feed("three", good(8, fraud="1"), name="other")
+    assert lake.properties(TRANSACTIONS)["dataset"] == "shop"
 
 
 def test_a_run_cut_off_between_two_writes_is_completed_by_the_next(
@@ -379,13 +382,6 @@ def test_unknown_and_absent_fields_are_told_and_ignored_ones_are_not(lake, tmp_p
     write(tmp_path / "more", "jsonl", [plain, "broken"])
     result = ingest(lake, shop(), str(tmp_path / "more"))
     assert (result["unknown_fields"], result["absent_fields"]) == ([], ["known", "lat"])
-
-
-def test_a_lake_holds_one_data_set(lake, feed):
-    feed("one", good(4, fraud="1"))
-    with pytest.raises(DataError, match="dataset: got other, expected shop"):
-        feed("two", good(8, fraud="1"), name="other")
-    assert lake.properties(TRANSACTIONS)["dataset"] == "shop"
 
 
 def test_a_month_of_the_handbook(spark, lake, handbook):
