@@ -35,7 +35,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 PORT, METRICS = 19592, 19594
-FLAGGED = 1 / 100
+FLAGGED = 1 / 100  # of what is published
 DAYS = 38
 
 

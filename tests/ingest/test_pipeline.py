@@ -302,6 +302,7 @@ def test_the_same_transaction_again_and_again(lake, feed):
     assert sorted(reasons) == [f"{stands} ({name})" for name in differing]
     assert lake.read(LABELS).count() == 1
     assert lake.read(QUARANTINE).count() == 3
+    assert lake.properties(TRANSACTIONS)["dataset"] == "shop"
 
 
 def test_conflicts_follow_the_text_and_take_no_label_and_a_new_delay_makes_none(lake, feed):
@@ -321,9 +322,12 @@ def test_conflicts_follow_the_text_and_take_no_label_and_a_new_delay_makes_none(
     )
     assert (counts, reasons) == ([0, 1, 1, 0], [conflict])
     assert {row["tx_id"] for row in lake.read(LABELS).collect()} == {1, 3}
-    with pytest.raises(DataError, match="dataset: got other, expected shop"):
-        feed("three", good(8, fraud="1"), name="other")
-    assert lake.properties(TRANSACTIONS)["dataset"] == "shop"
+
+
+def test_a_lake_holds_one_data_set(lake, feed):
+    lake.create(TRANSACTIONS, properties={"dataset": "other"})
+    with pytest.raises(DataError, match="dataset: got shop, expected other"):
+        feed("one", good(8, fraud="1"))
 
 
 def test_a_run_cut_off_between_two_writes_is_completed_by_the_next(
