@@ -202,6 +202,7 @@ def test_a_file_that_stands_is_checked_once_and_one_that_was_removed_is_let_go(
         for path in standing:
             files.read(path)
     assert checked == Counter(standing)
+    assert len(list(Path("/proc/self/fd").iterdir())) < len(standing)  # mapped, and closed again
     for number in range(5000):
         path = tmp_path / f"passing-{number}.run"
         files.write(path, {"numbers": np.arange(10)})

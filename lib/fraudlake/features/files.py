@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from fraudlake.errors import DataError
@@ -101,8 +102,9 @@ def _checked(path: Path) -> dict[str, NDArray]:
         with path.open("rb") as file:
             line = file.readline()
         header = json.loads(line)
-        some = header["size"] > 0
-        data = np.memmap(path, np.uint8, "r", len(line)) if some else np.empty(0, np.uint8)
+        # numpy's own map keeps the file open: thousands, where a process may have 1,024.
+        with pa.memory_map(str(path)) as mapped:
+            data = np.frombuffer(mapped.read_buffer(), np.uint8)[len(line) :]
     except (ValueError, KeyError, OSError) as error:
         raise DamagedError(f"{path}: got {error}, expected the file as it was written") from error
     if zlib.crc32(data.data) != header["crc32"]:
