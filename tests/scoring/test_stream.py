@@ -304,16 +304,18 @@ def test_runs_are_merged_and_nothing_changes(
     live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"])
     begun = scorer.memory.folder / "runs/customer/00000" / f".b{0:012d}.run.1"
     begun.touch()  # as a killed task leaves it
-    for number, rows in enumerate(np.array_split(np.arange(len(live)), 7)):
+    became = set()
+    for number, rows in enumerate(np.array_split(np.arange(len(live)), 8)):
         part = live.iloc[rows]
         path = f"{begun_lake.root}/part{number}.parquet"
         part.to_parquet(path, index=False)
         scorer.process(sources.read(spark, load_dataset("handbook"), path), number)
         if scorer.memory._merging:
             scorer.memory._merging.join()
+        became |= {new[0] for _, new in scorer.memory._merged.values()}
     assert written(begun_lake) == (expected.scores, expected.flags)
+    assert became == {"m", "n", "w"}
     left = {path.stem for path in scorer.memory.folder.glob("runs/customer/*/*.run")}
-    assert any(name.startswith("m") for name in left)
     assert f"b{0:012d}" not in left
     assert not begun.exists()
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fraudlake.features.definition import FeatureSet
 
 Runs = dict[str, tuple[str, ...]]
-# First letters of the names of runs: of a batch, of labels, merged, whole.
-BATCH, OF_LABELS, MERGED, WHOLE = "b", "l", "m", "w"
+# First letters of the names of runs: of a batch, of labels, merged, merged of merged ones, whole.
+BATCH, OF_LABELS, MERGED, MERGED_AGAIN, WHOLE = "b", "l", "m", "n", "w"
 
 
 @dataclass(frozen=True)

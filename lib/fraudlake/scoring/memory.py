@@ -25,6 +25,7 @@ from fraudlake.features.tasks import Place
 from fraudlake.scoring.folder import (
     BATCH,
     MERGED,
+    MERGED_AGAIN,
     OF_LABELS,
     WHOLE,
     Decision,
@@ -46,6 +47,8 @@ log = logging.getLogger("fraudlake")
 LATENESS = timedelta(days=2)
 _ROWS_A_PARTITION = 5_000_000  # at most, of those remembered at the start: some GB to sort
 _MERGED_AT = 8  # runs of one size that become one of the next
+# What runs of a size become; the whole is rewritten last, as that of 100 million takes minutes.
+_SIZES = ((BATCH + OF_LABELS, MERGED), (MERGED, MERGED_AGAIN), (MERGED_AGAIN + WHOLE, WHOLE))
 _MICROSECOND = timedelta(microseconds=1)
 # Commits that change no rows.
 _MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD CONSTRAINT")
@@ -175,13 +178,11 @@ class Memory(StateFolder):
             return
         chosen = {}
         for store, names in manifest.runs.items():
-            small = tuple(name for name in names if name[0] in (BATCH, OF_LABELS))
-            medium = tuple(name for name in names if name[0] == MERGED)
-            if len(small) >= _MERGED_AT:
-                chosen[store] = small, self._name(MERGED, manifest.batch_id)
-            elif len(medium) >= _MERGED_AT:
-                whole = tuple(name for name in names if name[0] == WHOLE)
-                chosen[store] = whole + medium, self._name(WHOLE, manifest.batch_id)
+            for kinds, larger in _SIZES:
+                alike = tuple(name for name in names if name[0] in kinds)
+                if len(alike) >= _MERGED_AT:
+                    chosen[store] = alike, self._name(larger, manifest.batch_id)
+                    break
         if chosen:
             self._merging = threading.Thread(
                 target=self._merge, args=(chosen, self.oldest(manifest.newest)), daemon=True
