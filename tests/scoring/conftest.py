@@ -97,15 +97,23 @@ def planned_at_once(spark):
 
 @pytest.fixture(scope="session")
 def begun(spark, world, model, tmp_path_factory):
-    """A copy of the history's lake with the tables and the state of a stream that read nothing."""
+    """A copy of the history's lake with the tables and the state of a stream that read nothing.
+
+    The state has five partitions, for two tasks.
+    """
     import shutil
 
     from tests.scoring.test_stream import scorer_on
 
+    from fraudlake.scoring import memory
+
     root = tmp_path_factory.mktemp("begun") / "lake"
     for table in (TRANSACTIONS, LABELS):
         shutil.copytree(world.lake.path(table), root / table.name)
-    scorer_on(Lake(spark, str(root)), model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "_ROWS_A_PARTITION", 350)
+        scorer = scorer_on(Lake(spark, str(root)), model)
+    assert scorer.memory.partitions == 5
     return root
 
 

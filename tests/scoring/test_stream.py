@@ -271,12 +271,15 @@ def test_a_state_that_is_lost_or_damaged_is_built_anew(
     assert written(begun_lake) == (expected.scores, expected.flags)
 
 
-def test_labels_that_come_while_the_stream_runs(world, model, expected, fresh_lake, batches):
+def test_labels_that_come_while_the_stream_runs(
+    monkeypatch, world, model, expected, fresh_lake, batches
+):
     """Half of the labels are there at the start, half come before the second batch: some of known
     transactions, some of those that come with it.
     """
     import shutil
 
+    monkeypatch.setattr(memory, "_ROWS_A_PARTITION", 350)
     everything = expected.lake.read(LABELS)
     shutil.rmtree(fresh_lake.path(LABELS))
     fresh_lake.create(LABELS)

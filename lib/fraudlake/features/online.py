@@ -16,6 +16,7 @@ from fraudlake.features.feature import Feature, key_columns
 from fraudlake.features.tasks import (
     KEY,
     LABELS,
+    PARTITION,
     TRANSACTIONS,
     ChangesTask,
     FreshTask,
@@ -49,12 +50,20 @@ def key_of(entity: str, entities: Mapping[str, str], schema: Mapping[str, str]) 
     return F.concat(*[part for t in texts for part in (F.length(t), F.lit(":"), t)])
 
 
-def placed(rows: DataFrame, by: Column, partitions: int) -> DataFrame:
-    """Rows in the state's partitions; where the key is null, by the transaction."""
+def placed(rows: DataFrame, by: Column, place: Place) -> DataFrame:
+    """Rows with the task of their partition; by the transaction where `by` is null."""
     from pyspark.sql import functions as F
 
-    place = F.when(by.isNull(), F.xxhash64("tx_id")).otherwise(F.xxhash64(by))
-    return rows.repartitionById(partitions, F.pmod(place, F.lit(partitions)).cast("int"))
+    return _placed(rows, F.when(by.isNull(), F.xxhash64("tx_id")).otherwise(F.xxhash64(by)), place)
+
+
+def _placed(rows: DataFrame, hashed: Column, place: Place) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    partition = F.pmod(hashed, F.lit(place.partitions)).cast("int")
+    return rows.withColumn(PARTITION, partition).repartitionById(
+        place.tasks, F.col(PARTITION) % place.tasks
+    )
 
 
 def fresh(rows: DataFrame, places: Mapping[str, Place], keys: Mapping[str, Column]) -> DataFrame:
@@ -83,7 +92,7 @@ def fresh(rows: DataFrame, places: Mapping[str, Place], keys: Mapping[str, Colum
     )
     kernel = FreshTask(place, places[LABELS], tuple(carried), tuple(keys))
     by = rows["tx_id"]
-    return placed(rows, by, place.partitions).mapInArrow(kernel, schema)
+    return placed(rows, by, place).mapInArrow(kernel, schema)
 
 
 def windows(
@@ -140,7 +149,7 @@ def windows(
             schema = schema.add(feature.name, kind)
         kernel = WindowsTask(places[entity], KEY + entity, tuple(features), scale, tuple(kept))
         by = current[KEY + entity]
-        current = placed(current, by, places[entity].partitions).mapInArrow(kernel, schema)
+        current = placed(current, by, places[entity]).mapInArrow(kernel, schema)
         done += [f.name for f in features]
     made = [columns.finished(f).alias(f.name) for f in feature_set.features]
     return current.select(*carry, *made, F.lit(feature_set.hash).alias("definition"))
@@ -186,17 +195,17 @@ def remember(
         )
         scale = columns.scales(rows, features)
         task = WindowsTask(places[entity], KEY + entity, tuple(features), scale, ())
-        _run(placed(chosen, chosen[KEY + entity], places[entity].partitions), task)
+        _run(placed(chosen, chosen[KEY + entity], places[entity]), task)
     keys = rate_keys(feature_set, entities, types)
     chosen = rows.select(
         "tx_id", "event_time", *(key.alias(KEY + entity) for entity, key in keys.items())
     )
     place = places[TRANSACTIONS]
     fresh_task = FreshTask(place, places[LABELS], (), tuple(keys))
-    _run(placed(chosen, chosen["tx_id"], place.partitions), fresh_task)
+    _run(placed(chosen, chosen["tx_id"], place), fresh_task)
     waiting = _signed(changes.join(rows.select("tx_id"), "tx_id", "left_anti"))
     labels_task = LabelsTask(place, places[LABELS], ())
-    _run(placed(waiting, waiting["tx_id"], place.partitions), labels_task)
+    _run(placed(waiting, waiting["tx_id"], place), labels_task)
 
 
 def relabel(changes: DataFrame, feature_set: FeatureSet, places: Mapping[str, Place]) -> None:
@@ -214,15 +223,13 @@ def relabel(changes: DataFrame, feature_set: FeatureSet, places: Mapping[str, Pl
     fields = ["tx_id bigint", "event_time bigint", "known bigint", "change bigint"]
     fields += [f"`{KEY}{e}/{kind}` {kind}" for e in entities for kind in ("bigint", "string")]
     task = LabelsTask(place, places[LABELS], tuple(entities))
-    come = placed(changes, changes["tx_id"], place.partitions)
+    come = placed(changes, changes["tx_id"], place)
     with kept(come.mapInArrow(task, ", ".join(fields))) as come:
         come.write.format("noop").mode("overwrite").save()
         for entity, features in entities.items():
             whole, text = (F.col(f"`{KEY}{entity}/{kind}`") for kind in ("bigint", "string"))
             at = F.when(text.isNull(), F.xxhash64(whole)).otherwise(F.xxhash64(text))
-            number = places[entity].partitions
-            rows = come.where(whole.isNotNull() | text.isNotNull())
-            rows = rows.repartitionById(number, F.pmod(at, F.lit(number)).cast("int"))
+            rows = _placed(come.where(whole.isNotNull() | text.isNotNull()), at, places[entity])
             _run(rows, ChangesTask(places[entity], KEY + entity, tuple(features)))
 
 

@@ -1,7 +1,8 @@
 """What runs on a partition of the state: open its runs, answer, leave a new run.
 
-A task that runs again writes the same file again. A store that is known to have a run has a file of
-it in every partition, so a lost one is noticed.
+A task has one partition or several: many keep the start of a state within memory, and a task for
+each would cost a small batch more than its rows. One that runs again writes the same files again. A
+store that is known to have a run has a file of it in every partition, so a lost one is noticed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # Stores beside those of the entities, by transaction: what has come; labels of what has not come.
 TRANSACTIONS, LABELS = "transactions", "labels"
 KEY = "_key_"  # prefix of the columns that hold the keys of entities
+PARTITION = "_partition"  # of the state, where a row belongs
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,15 @@ class Place:
         Name of the run to write.
     partitions
         Number of the state's partitions.
+    tasks
+        Number of tasks that share them: task t has partition t and each `tasks`-th after it.
     """
 
     folder: str
     known: tuple[str, ...]
     new: str
     partitions: int
+    tasks: int = 1
 
     def paths(self, partition: int) -> list[Path]:
         return [self._path(partition, name) for name in self.known]
@@ -61,34 +66,42 @@ class Place:
         return Path(self.folder, f"{partition:05d}", f"{name}.run")
 
 
-def _partition() -> int:
-    from pyspark import TaskContext
+@dataclass(frozen=True)
+class _Task:
+    """On each partition of a task: what `_on` does with its rows; None where it has none."""
 
-    context: Any = TaskContext.get()
-    return context.partitionId()
+    place: Place
 
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        from pyspark import TaskContext
 
-def _whole(batches: Iterator[pa.RecordBatch]) -> pa.Table | None:
-    import pyarrow as pa
+        context: Any = TaskContext.get()
+        found = [batch for batch in batches if batch.num_rows]
+        rows = pa.Table.from_batches(found).combine_chunks() if found else None
+        for partition in range(context.partitionId(), self.place.partitions, self.place.tasks):
+            own = rows
+            if rows is not None and self.place.tasks < self.place.partitions:
+                own = rows.filter(pc.equal(rows[PARTITION], partition))
+            yield from self._on(partition, own or None)
 
-    found = [batch for batch in batches if batch.num_rows]
-    return pa.Table.from_batches(found).combine_chunks() if found else None
+    def _on(self, partition: int, rows: pa.Table | None) -> Iterator[pa.RecordBatch]:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class WindowsTask:
+class WindowsTask(_Task):
     """On a partition: an entity's windows at new events, and the run that they become."""
 
-    place: Place
     key: str
     features: tuple[Feature, ...]
     scale: dict[str, int]
     kept: tuple[str, ...]
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _on(self, partition: int, rows: pa.Table | None) -> Iterator[pa.RecordBatch]:
         from fraudlake.features import files, state
 
-        partition, rows = _partition(), _whole(batches)
         runs = [state.Run(files.read(path)) for path in self.place.paths(partition)]
         if rows is None:
             self.place.write(partition, {})
@@ -232,21 +245,19 @@ def key_array(column: pa.ChunkedArray) -> Keys:
 
 
 @dataclass(frozen=True)
-class FreshTask:
+class FreshTask(_Task):
     """On a partition: new transactions, what labels say of them, and the run that they become."""
 
-    place: Place
     labels: Place
     carried: tuple[str, ...]
     entities: tuple[str, ...]
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _on(self, partition: int, rows: pa.Table | None) -> Iterator[pa.RecordBatch]:
         import numpy as np
         import pyarrow as pa
 
         from fraudlake.features import files
 
-        partition, rows = _partition(), _whole(batches)
         runs = [files.read(path) for path in self.place.paths(partition)]
         pending = [files.read(path) for path in self.labels.paths(partition)]
         if rows is None:
@@ -274,20 +285,18 @@ class FreshTask:
 
 
 @dataclass(frozen=True)
-class LabelsTask:
+class LabelsTask(_Task):
     """On a partition: changes of transactions that are remembered go on, others wait."""
 
-    place: Place
     labels: Place
     entities: tuple[str, ...]
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _on(self, partition: int, rows: pa.Table | None) -> Iterator[pa.RecordBatch]:
         import numpy as np
         import pyarrow as pa
 
         from fraudlake.features import files
 
-        partition, rows = _partition(), _whole(batches)
         runs = [run for path in self.place.paths(partition) if (run := files.read(path))]
         if rows is None:
             self.labels.write(partition, {})
@@ -315,17 +324,15 @@ class LabelsTask:
 
 
 @dataclass(frozen=True)
-class ChangesTask:
+class ChangesTask(_Task):
     """On a partition: the run that changes of known transactions become."""
 
-    place: Place
     key: str
     features: tuple[Feature, ...]
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _on(self, partition: int, rows: pa.Table | None) -> Iterator[pa.RecordBatch]:
         from fraudlake.features.state import fraud_arrays
 
-        partition, rows = _partition(), _whole(batches)
         arrays: Arrays = {}
         if rows is not None:
             whole, text = (rows[f"{self.key}/{kind}"] for kind in ("bigint", "string"))

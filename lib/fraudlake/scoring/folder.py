@@ -111,9 +111,11 @@ class StateFolder:
     def _store_folder(self, store: str) -> Path:
         return self.folder / "runs" / store.replace(",", "+")
 
-    def _places(self, runs: Mapping[str, tuple[str, ...]], new: str) -> dict[str, Place]:
+    def _places(
+        self, runs: Mapping[str, tuple[str, ...]], new: str, tasks: int = 1
+    ) -> dict[str, Place]:
         return {
-            store: Place(str(self._store_folder(store)), names, new, self.partitions)
+            store: Place(str(self._store_folder(store)), names, new, self.partitions, tasks)
             for store, names in runs.items()
         }
 

@@ -71,10 +71,11 @@ class Memory(StateFolder):
         self._rated = online.rated(feature_set)
         self._merging: threading.Thread | None = None
         self._merged: dict[str, tuple[tuple[str, ...], str]] = {}
+        self._slots = slots(history.lake.spark)
         if not self._description.exists():
             newest = _micros(history.seam)
             rows = history.before(0, self._remembered(newest)).count()
-            self.partitions = max(slots(history.lake.spark), -(-rows // _ROWS_A_PARTITION))
+            self.partitions = max(self._slots, -(-rows // _ROWS_A_PARTITION))
             self._build(0, history.labels_version, newest, self._name(WHOLE, 0))
             found = {"definition": feature_set.hash, "partitions": self.partitions}
             _write(self._description, found)
@@ -140,7 +141,8 @@ class Memory(StateFolder):
         if version > labels_version:
             name = self._name(OF_LABELS, batch_id)
             changes = online.changes_between(self.history.lake, labels_version, version)
-            online.relabel(changes, self.feature_set, self._places(runs, name))
+            places = self._places(runs, name, self.partitions)
+            online.relabel(changes, self.feature_set, places)
             runs |= {store: (*runs[store], name) for store in (STORE_OF_LABELS, *self._rated)}
         newest = max(newest, last)
         made = Manifest(batch_id, decision, version, newest, runs, versions, alone)
@@ -150,7 +152,8 @@ class Memory(StateFolder):
 
     def places(self, manifest: Manifest) -> dict[str, Place]:
         """Store → the runs that a batch reads, and the one that it writes."""
-        return self._places(manifest.runs, self._name(BATCH, manifest.batch_id))
+        new = self._name(BATCH, manifest.batch_id)
+        return self._places(manifest.runs, new, min(self._slots, self.partitions))
 
     def oldest(self, newest: int) -> int:
         """Events before this time (microseconds) may be forgotten when the newest are so new."""
@@ -246,7 +249,7 @@ class Memory(StateFolder):
         """Write a run of every store with all that is known before a batch."""
         history = self.history.before(batch_id, self._remembered(newest))
         changes = online.label_history(self.history.lake, labels_version if self._rated else -1)
-        places = self._places(dict.fromkeys(self._stores(), ()), name)
+        places = self._places(dict.fromkeys(self._stores(), ()), name, self.partitions)
         online.remember(history, changes, self.feature_set, self.dataset.entities, places)
 
     def _remembered(self, newest: int) -> str:

@@ -28,7 +28,6 @@ from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import create_tables, stamps
 from fraudlake.scoring.folder import Decision, Manifest
 from fraudlake.scoring.memory import Memory
-from fraudlake.session import slots
 from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, time_range
 
 if TYPE_CHECKING:
@@ -95,7 +94,6 @@ class StreamScorer:
         create_tables(self.lake, {column: types[column] for column in self._entities})
         self.lake.create(QUARANTINE)
         self._steps: tuple[datetime | None, list[list[Column]]] = None, []
-        self._slots = slots(self.lake.spark)
 
     def process(self, raw: DataFrame, batch_id: int) -> None:
         """Check, score and write one micro-batch; calling it again with the same batch is safe.
@@ -243,8 +241,7 @@ class StreamScorer:
             )
             for model in decision.models
         ]
-        # The state's partitions may be many more: each would become a file in every table.
-        scored = [rows.coalesce(self._slots) for rows, _ in made]
+        scored = [rows for rows, _ in made]
         new, flagged = made[0][1]
         names = ["scores", *(f"scores/{version}" for version, _ in decision.models[1:])]
         tables = [(name, SCORES, found) for name, found in zip(names, scored, strict=True)]
