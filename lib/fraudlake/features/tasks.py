@@ -7,6 +7,7 @@ store that is known to have a run has a file of it in every partition, so a lost
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class _Task:
+class _Task(ABC):
     """On each partition of a task: what `_on` does with its rows; None where it has none."""
 
     place: Place
@@ -86,8 +87,9 @@ class _Task:
                 own = rows.filter(pc.equal(rows[PARTITION], partition))
             yield from self._on(partition, own or None)
 
+    @abstractmethod
     def _on(self, partition: int, rows: pa.Table | None) -> Iterator[pa.RecordBatch]:
-        raise NotImplementedError
+        """Answer the rows of one partition and leave its files; no rows leave files too."""
 
 
 @dataclass(frozen=True)
