@@ -9,7 +9,7 @@ after the range that is scored, and many kinds of unsound ones (`KINDS`). The se
 process of its own until the topic is empty. Then: records = scored + duplicates + quarantine +
 outside; every sound record has a score and no unsound one; no card number in a table, the state,
 the log or the metrics; the highest memory of the service's processes. The last line is one JSON
-object.
+object; exit code 1 where anything is otherwise.
 """
 
 from __future__ import annotations
@@ -294,7 +294,7 @@ class Peak(threading.Thread):
                 time.sleep(2)
 
 
-def main(lake: str, topic: str, count: str = "1000000", seed: str = "0", **more: str) -> None:
+def main(lake: str, topic: str, count: str = "1000000", seed: str = "0", **more: str) -> int:
     import pyarrow.dataset as ds
     from confluent_kafka import Producer
     from confluent_kafka.admin import AdminClient, NewTopic
@@ -349,14 +349,18 @@ def main(lake: str, topic: str, count: str = "1000000", seed: str = "0", **more:
     scored = set(ds.dataset(Path(lake, "scores")).to_table(["tx_id"])["tx_id"].to_pylist())
     parts = ("scored", "duplicates", "quarantine", "outside")
     print(json.dumps(kinds, indent=1), file=sys.stderr)
+    sums = result["records"] == int(count) == sum(result[part] for part in parts)
+    wrong = {
+        "sound_not_scored": len(wanted - scored), "unsound_scored": len(unwanted & scored),
+        "leaks": len(spilled),
+    }  # fmt: skip
     print(json.dumps({
-        "records": result["records"], **{part: result[part] for part in parts},
-        "sums": result["records"] == int(count) == sum(result[part] for part in parts),
-        "sound": len(wanted), "sound_not_scored": len(wanted - scored),
-        "unsound_scored": len(unwanted & scored), "leaks": len(spilled), "first": spilled[:3],
-        "batches": result["batches"], "seconds": round(took, 1), "peak_mb": peak.bytes // 2**20,
+        "records": result["records"], **{part: result[part] for part in parts}, "sums": sums,
+        "sound": len(wanted), **wrong, "first": spilled[:3], "batches": result["batches"],
+        "seconds": round(took, 1), "peak_mb": peak.bytes // 2**20,
     }))  # fmt: skip
+    return int(not sums or any(wrong.values()))
 
 
 if __name__ == "__main__":
-    main(**dict(word.split("=", 1) for word in sys.argv[1:]))
+    sys.exit(main(**dict(word.split("=", 1) for word in sys.argv[1:])))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 _LONG_ENOUGH = r"\d(?:[ -]?\d){12}"
+_TOO_LONG = r"\d(?:[ -]?\d){19}"
 _LENGTHS = range(19, 12, -1)
 _ESCAPED_DIGIT = r"\\u003(\d)"
 # More runs of digits than anybody writes into one text: replacing each card number among them would
@@ -24,7 +25,8 @@ def mask(text: Column) -> Column:
     """The text with every card number in it cut to its first six and last four digits.
 
     A digit that is written as a JSON escape becomes a digit. A text with more than 100 runs of 13
-    digits loses all of its digits.
+    digits loses all of its digits. Where digits go on beside a number, in a row of 20 and more,
+    nothing of any is shown: what is shown of two and what lies between could be read as a third.
 
     Parameters
     ----------
@@ -38,12 +40,14 @@ def mask(text: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
+    plain = F.regexp_replace(text, _ESCAPED_DIGIT, "$1")
+    shown = F.when(plain.rlike(_TOO_LONG), 0).otherwise(1)
+
     def hidden(number: Column) -> Column:
         digits = _digits(number)
-        stars = F.repeat(F.lit("*"), F.length(digits) - 10)
-        return F.concat(F.left(digits, F.lit(6)), stars, F.right(digits, F.lit(4)))
+        stars = F.repeat(F.lit("*"), F.length(digits) - 10 * shown)
+        return F.concat(F.left(digits, 6 * shown), stars, F.right(digits, 4 * shown))
 
-    plain = F.regexp_replace(text, _ESCAPED_DIGIT, "$1")
     runs = F.regexp_count(plain, F.lit(_LONG_ENOUGH))
     masked = F.aggregate(
         _numbers(plain, r"\d"), plain, lambda rest, number: F.replace(rest, number, hidden(number))

@@ -195,11 +195,16 @@ def kind(reason: Column) -> Column:
 
 
 def quoted(value: Column) -> Column:
-    """A value as reasons quote it: card numbers masked, cut to `LONGEST_VALUE` characters."""
+    """A value as reasons quote it: card numbers masked, cut to `LONGEST_VALUE` characters.
+
+    Digits that the cut goes through are left out, as what is left of them could be read as the end
+    of a card number.
+    """
     from pyspark.sql import functions as F
 
     masked, rest = cards.mask(F.left(value, F.lit(_LOOKED_AT))), len("...")
-    cut = rf"(?s)^(.{{{LONGEST_VALUE - rest}}}).{{{rest + 1},}}$"
+    short = r"(?:(?<!\d)\d{1,19})?"
+    cut = rf"(?s)^(?=.{{{LONGEST_VALUE + 1}}})(.*?){short}(?<=^.{{{LONGEST_VALUE - rest}}}).*$"
     return F.concat(F.lit("'"), F.regexp_replace(masked, cut, "$1..."), F.lit("'"))
 
 
