@@ -24,7 +24,7 @@ demo: setup ## Raw transactions to flagged ones with reasons, on this machine; l
 	$(BIN)/fraudlake demo $(ARGS)
 
 test: setup ## All tests (ARGS="-m 'not slow'" for the quick ones)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## Style and types: ruff, mypy
 	$(BIN)/ruff check .

@@ -17,6 +17,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if {"spark", "lake"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.spark)
+    # Two processes take files in this order: what is long comes first.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

@@ -106,18 +106,19 @@ class Campaign:
     def _from_outside(self, kind: str) -> str:
         """SIGKILL from outside, some seconds after the process has a batch in hand."""
         service = self.service
-        self._wait(lambda: service.passed()["before the manifest"] > 0, REACHED_S)
+        looks = {"executor": service.executors, "python worker": service.python_workers}
+        found = looks.get(kind, service.members)
+        self._wait(lambda: service.passed()["before the manifest"] > 0 and found(), REACHED_S)
         self._wait(lambda: not service.runs(), self.random.uniform(0, 8))
         if not service.runs():
             self._ended_by_itself()
         if kind == "driver":
             service.kill()
             return "killed with Java"
-        found = service.executors() if kind == "executor" else service.python_workers()
-        if not found:
+        if not (processes := found()):
             return ""
         before = service.batches()
-        found[self.random.integers(len(found))].kill()
+        processes[self.random.integers(len(processes))].kill()
         self._wait(lambda: not service.runs() or service.batches() > before + 1, SETTLED_S)
         if service.runs():
             return "the service went on"

@@ -15,14 +15,16 @@ import psutil
 from payments import ALERTS, SEAM, World
 
 FILES_PER_BATCH = 2
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 PROPERTIES = {
     "spark.driver.memory": "1g",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": SHORT_LIVED,
     "spark.sql.shuffle.partitions": "2",
 }
 CLUSTER = {
     "spark.executor.cores": "1",
     "spark.executor.memory": "1g",
+    "spark.executor.extraJavaOptions": SHORT_LIVED,
     "spark.cores.max": "2",
     "spark.executorEnv.SPARK_LOCAL_IP": "127.0.0.1",
 }
