@@ -125,7 +125,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     state = args.state or lake.folder("stream")
     shelf = Shelf(shared_path(state) / "models", registry, checked)
     pause = None if args.trigger is None else args.trigger.total_seconds()
-    look = min(_LOOK_S, max(pause or _LOOK_S, 1.0))
+    look = _LOOK_S if pause is None else min(_LOOK_S, max(pause / 3, 1.0))
     champion = ModelWatch(
         registry.resolve, partial(shelf.admitted, args.model), args.model, True, look,
         partial(shelf.last, args.model),

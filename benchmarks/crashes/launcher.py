@@ -25,10 +25,7 @@ from fraudlake.registry import Registry
 from fraudlake.scoring.history import History
 from fraudlake.scoring.memory import Memory
 from fraudlake.scoring.stream import StreamScorer
-from fraudlake.service.watch import ModelWatch
 from fraudlake.tables import Lake
-
-LOOK_S = 1.0  # between two looks at the registry, so that models are swapped within a cycle
 
 
 class Places:
@@ -126,8 +123,6 @@ def main() -> None:
     if settings["control"]:
         Lake.append_once = lambda self, table, rows, *_: self.append(table, rows)
     set_places(Places(folder))
-    init = ModelWatch.__init__
-    ModelWatch.__init__ = lambda self, *found: init(self, *found[:-1], LOOK_S)
     properties = session.local_properties
     session.local_properties = lambda: properties() | settings["properties"]
     around(
