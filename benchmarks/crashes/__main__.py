@@ -1,6 +1,6 @@
 """Kills the stream by SIGKILL over and over; then every record must count exactly once.
 
-    python benchmarks/crashes folder=build/crashes kills=200 [seed=1] [seconds=5400] [control=1]
+    python benchmarks/crashes folder=build/crashes kills=200 [seed=1] [seconds=14400] [control=1]
         [master=local[2]]
 
 `fraudlake stream` runs as a process of its own on made-up payments, of which more come all the
@@ -30,7 +30,7 @@ def main(
     folder: str = "build/crashes",
     kills: str = "20",
     seed: str = "1",
-    seconds: str = "5400",
+    seconds: str = "14400",
     control: str = "",
     master: str = "local[2]",
 ) -> int:
