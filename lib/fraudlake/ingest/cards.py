@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 _LONG_ENOUGH = r"\d(?:[ -]?\d){12}"
-_TOO_LONG = r"\d(?:[ -]?\d){19}"
+_LONGER_THAN_A_CARD = r"\d(?:[ -]?\d){19}"
 _LENGTHS = range(19, 12, -1)
 _ESCAPED_DIGIT = r"\\u003(\d)"
 # More runs of digits than anybody writes into one text: replacing each card number among them would
@@ -41,7 +41,7 @@ def mask(text: Column) -> Column:
     from pyspark.sql import functions as F
 
     plain = F.regexp_replace(text, _ESCAPED_DIGIT, "$1")
-    shown = F.when(plain.rlike(_TOO_LONG), 0).otherwise(1)
+    shown = F.when(plain.rlike(_LONGER_THAN_A_CARD), 0).otherwise(1)
 
     def hidden(number: Column) -> Column:
         digits = _digits(number)
