@@ -256,6 +256,30 @@ def test_what_the_batch_has_scored_and_flagged_stays(world, model, expected, fre
     keys_are_unique(fresh_lake)
 
 
+def test_what_the_batch_scored_after_a_crash_stays(
+    monkeypatch, model, expected, begun_lake, batches
+):
+    """A batch was begun and nothing of it written; until the next start the batch job scored it."""
+
+    def dying(self, table, *_):
+        raise CrashError
+
+    monkeypatch.setattr(Lake, "append_once", dying)
+    scorer = scorer_on(begun_lake, model)
+    raw = batches[0].where("TX_AMOUNT NOT IN ('abc', '-5', '1.234')")
+    with pytest.raises(CrashError):
+        scorer.process(raw, 0)
+    monkeypatch.undo()
+    assert scorer.memory._manifest(0).alone
+    for table in (SCORES, FLAGGED):
+        begun_lake.insert_missing(table, expected.lake.read(table))
+    scorer = scorer_on(begun_lake, model)
+    scorer.process(raw, 0)
+    scorer.process(batches[1], 1)
+    assert written(begun_lake) == (expected.scores, expected.flags)
+    keys_are_unique(begun_lake)
+
+
 def test_a_state_that_is_lost_or_damaged_is_built_anew(
     model, expected, first_scores, begun_lake, batches
 ):

@@ -127,7 +127,7 @@ class Memory(StateFolder):
         runs: Runs = dict.fromkeys(self._stores(), (self._name(WHOLE, 0),))
         labels_version, newest = self.history.labels_version, _micros(self.history.seam)
         before = self._manifest(numbers[-1]) if numbers else None
-        versions = {table.name: self.history.lake.version(table) for table in (SCORES, FLAGGED)}
+        versions = self._versions()
         alone = self._is_alone(before, versions)
         if before:
             labels_version, newest = before.labels_version, before.newest
@@ -149,6 +149,13 @@ class Memory(StateFolder):
         self._forget(numbers, made)
         _write(self._manifest_path(batch_id), asdict(made))
         return made
+
+    def untouched(self, manifest: Manifest) -> bool:
+        """Whether no row of a batch can stand in `scores` or `flagged` yet.
+
+        False where anything was written since the batch was begun, by its first try or by others.
+        """
+        return manifest.alone and manifest.versions == self._versions()
 
     def places(self, manifest: Manifest) -> dict[str, Place]:
         """Store → the runs that a batch reads, and the one that it writes."""
@@ -206,6 +213,9 @@ class Memory(StateFolder):
             history.own.summarise(history.table)
         except Exception:
             log.exception("work beside the batches failed; a later batch tries again")
+
+    def _versions(self) -> dict[str, int]:
+        return {table.name: self.history.lake.version(table) for table in (SCORES, FLAGGED)}
 
     def _is_alone(self, before: Manifest | None, versions: dict[str, int]) -> bool:
         if before is None:

@@ -246,10 +246,11 @@ class StreamScorer:
         names = ["scores", *(f"scores/{version}" for version, _ in decision.models[1:])]
         tables = [(name, SCORES, found) for name, found in zip(names, scored, strict=True)]
         tables.append(("flagged", FLAGGED, scored[0].where(is_flag)))
+        untouched = self.memory.untouched(manifest)
         with ThreadPoolExecutor() as pool:
             writes = [pool.submit(history.remember, scored[0])]
             for name, table, found in tables:
-                missing = found if manifest.alone else self._missing(table, found, within)
+                missing = found if untouched else self._missing(table, found, within)
                 application = self._application(name)
                 writes.append(
                     pool.submit(self.lake.append_once, table, missing, application, batch_id)
