@@ -10,7 +10,8 @@ Python and Java of the driver, a Python worker, and on a cluster (`master=spark:
 after `make standalone-up`) an executor. Then it finishes, and its tables are held against a batch
 recomputation of the same records. Exit code 1 where anything differs, or a place was never reached.
 
-`control=1`: the same with plain appends. Exit code 0 only where doubles were found.
+`control=1`: the same with plain appends that look for nothing. Exit code 0 only where doubles were
+found.
 """
 
 from __future__ import annotations
