@@ -157,6 +157,16 @@ class CrashError(Exception):
     """Ends a batch as a kill would: nothing after it is done."""
 
 
+def test_a_batch_leaves_nothing_on_the_drivers_disk(spark, model, begun_lake, batches):
+    """Spark keeps what Python broadcasts until the application ends, and a stream does not end."""
+    own = Path(spark.sparkContext._temp_dir)
+    scorer = scorer_on(begun_lake, model)
+    scorer.process(batches[0], 0)
+    before = set(own.iterdir())
+    scorer.process(batches[1], 1)
+    assert set(own.iterdir()) == before
+
+
 @pytest.mark.parametrize(
     ("when", "table"),
     [("before", "quarantine"), ("after", "seen"), ("after", "scores"), ("after", "flagged")],

@@ -10,6 +10,7 @@ from fraudlake.tables import REASONS_TYPE
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from pyspark import Broadcast, SparkContext
     from pyspark.sql import DataFrame
 
     from fraudlake.models.encoding import Encoding
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 REASONS_PER_FLAG = 5
 
 _loaded: dict[str, Scorer] = {}
+_broadcasts: dict[tuple[str, str], Broadcast[dict[str, bytes]]] = {}
 
 
 def scorer_of(files: dict[str, bytes], digest: str) -> Scorer:
@@ -28,6 +30,19 @@ def scorer_of(files: dict[str, bytes], digest: str) -> Scorer:
         _loaded.clear()
         _loaded[digest] = bundle.load(files, digest)
     return _loaded[digest]
+
+
+def _sent(
+    context: SparkContext, files: dict[str, bytes], digest: str
+) -> Broadcast[dict[str, bytes]]:
+    """A bundle for the workers, sent once, however many micro-batches it scores.
+
+    Spark keeps a file of each broadcast on the driver's disk until the application ends.
+    """
+    key = context.applicationId, digest
+    if key not in _broadcasts:
+        _broadcasts[key] = context.broadcast(files)
+    return _broadcasts[key]
 
 
 def score_rows(
@@ -76,12 +91,12 @@ def score_rows(
     schema = schema.add("score", "double")
     if threshold is not None:
         schema = schema.add("reasons", DataType.fromDDL(REASONS_TYPE))
-    broadcast = frame.sparkSession.sparkContext.broadcast(files)
+    sent = _sent(frame.sparkSession.sparkContext, files, digest)
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        scorer = scorer_of(broadcast.value, digest)
+        scorer = scorer_of(sent.value, digest)
         for batch in batches:
             matrix = to_matrix(batch, features, scorer.encodings)
             scores = scorer.score(matrix)
