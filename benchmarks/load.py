@@ -92,12 +92,10 @@ def make_champion(lake: Path) -> None:
         "xgboost", dict.fromkeys(names), feature_set.hash, timedelta(days=7),
         bytes(booster.save_raw("ubj")), Calibration(1.0, 0.0), [score], 1.0, {},
     )  # fmt: skip
-    registry = Registry(str(lake))
-    registry.register(
+    Registry(str(lake)).register(
         files, contender="xgboost", fingerprint="load", parameters={}, metrics={}, tags={},
         figures={}, config={},
     )  # fmt: skip
-    registry.promote(1)
 
 
 def publish(rate: float, seconds: float, cards: int, told) -> None:
@@ -236,7 +234,9 @@ def running(folder: Path, lake: Path, rate: float, trigger: float):
         started = time.monotonic()
         with (folder / "stream.log").open("w") as log:
             service = subprocess.Popen(command, stdout=log, stderr=log)
-        wait(ready, 3600, "the start of the service")
+        wait(lambda: ready() or service.poll() is not None, 3600, "the start of the service")
+        if service.poll() is not None:
+            raise SystemExit(f"the service ended at its start: see {folder / 'stream.log'}")
         print(f"state made, service ready after {time.monotonic() - started:.0f} s", flush=True)
         yield psutil.Process(service.pid), psutil.Process(int((room / "pid").read_text()))
     finally:
@@ -250,10 +250,13 @@ def main(
     rate="8500", seconds="600", warm="90", trigger="2", cards="5000", history="1000000",
     folder="build/load",
 ) -> int:  # fmt: skip
+    from fraudlake.registry import Registry
+
     folder = Path(folder).resolve()
     lake = folder / f"lake-{cards}-{history}"
     if not Path(f"{lake}-mlflow").exists():
         make_lake(lake, int(cards), int(history))
+    Registry(str(lake)).promote(1)  # `swap.py` leaves another one where it is interrupted
     with running(folder, lake, float(rate), float(trigger)) as (service, broker):
         found = measure(service, broker, float(rate), float(seconds), float(warm), int(cards))
     return report(*found, float(rate), float(trigger))
