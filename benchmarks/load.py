@@ -61,11 +61,11 @@ def make_lake(lake: Path, cards: int, history: int) -> None:
         f"pmod(xxhash64(id, 2), {cards}) AS customer_id",
         f"pmod(xxhash64(id, 4), {2 * cards}) AS terminal_id",
     )
-    own.append(TRANSACTIONS, rows)
+    rows.write.format("delta").mode("append").save(own.path(TRANSACTIONS))
     labels = rows.where("pmod(xxhash64(tx_id, 5), 100) = 0").selectExpr(
         "tx_id", "true AS is_fraud", "event_time + INTERVAL 7 DAYS AS known_at", "'bank' AS source"
     )
-    own.append(LABELS, labels)
+    labels.write.format("delta").mode("append").save(own.path(LABELS))
     spark.stop()
     make_champion(lake)
 

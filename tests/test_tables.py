@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from fraudlake import delta_log
 from fraudlake.errors import DataError
-from fraudlake.tables import LABELS, METRICS, TABLES, Lake, time_range
+from fraudlake.tables import FLAGGED, LABELS, METRICS, TABLES, Lake, time_range
 
 SCHEMA = ", ".join(f"{name} {kind}" for name, kind in LABELS.columns.items())
 
@@ -71,6 +73,42 @@ def test_summarise_only_after_enough_commits(spark, lake):
     for number in range(lake.version(LABELS)):
         (log / f"{number:020}.json").unlink()
     assert sorted(row.tx_id for row in lake.read(LABELS).collect()) == [0, 1, 2]
+
+
+def test_version_sees_what_others_commit(spark, lake):
+    """A commit that another process has written; then the same table made anew by it."""
+    lake.create(LABELS)
+    log = Path(lake.path(LABELS), "_delta_log")
+    lake.append_once(LABELS, labels(spark, 0), "app", 0)
+    hidden = [path.rename(path.with_suffix(".hidden")) for path in log.glob("*1.json")]
+    (log / "00000000000000000001.crc").unlink()
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    assert lake.version(LABELS) == 0
+    for path in hidden:
+        path.rename(path.with_suffix(".json"))
+    assert lake.version(LABELS) == 1
+    lake.append_once(LABELS, labels(spark, 0), "app", 0)
+    assert lake.version(LABELS) == 1
+    for path in log.glob("*1.*"):
+        path.unlink()
+    assert lake.version(LABELS) == 0
+
+
+def test_what_expired_of_the_log_goes_with_a_summary(spark, lake):
+    """A table that a stream writes keeps two days of it; summaries here are of 1, 3 and 5."""
+    lake.create(FLAGGED)
+    log, left = Path(lake.path(FLAGGED), "_delta_log"), []
+    for number in range(1, 6):
+        setting = f"SET TBLPROPERTIES ('number' = '{number}')"
+        spark.sql(f"ALTER TABLE {lake.reference(FLAGGED)} {setting}")
+        delta_log.summarise(spark, lake.path(FLAGGED), 2)
+        left.append(sorted(int(path.stem) for path in log.glob("*.json")))
+        if number == 3:
+            for path in log.glob("[0-9]*"):
+                old = time.time() - 4 * 86_400 + 60 * int(path.name.partition(".")[0])
+                os.utime(path, (old, old))
+    assert left[-2:] == [[0, 1, 2, 3, 4], [3, 4, 5]]
+    assert lake.version(FLAGGED) == 5
 
 
 def test_create_refuses_other_columns(lake):

@@ -141,11 +141,12 @@ class World:
         rows = spark.createDataFrame(told.toArrow(), told.schema)
         shutil.rmtree(self.template / "labels")
         lake.create(LABELS)
-        lake.append(LABELS, rows.where(time_range(None, SEAM, "known_at")))
+        lake.append_once(LABELS, rows.where(time_range(None, SEAM, "known_at")), "told", 0)
         for number in range(SLICES):
             start, end = SEAM + LIVE / SLICES * number, SEAM + LIVE / SLICES * (number + 1)
             end = end if number < SLICES - 1 else None
-            lake.append(LABELS, rows.where(F.expr(time_range(start, end, "known_at"))))
+            told = rows.where(F.expr(time_range(start, end, "known_at")))
+            lake.append_once(LABELS, told, "told", number + 1)
         registry = Registry(str(self.lake))
         for version, files in bundles().items():
             registry.register(

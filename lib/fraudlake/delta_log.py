@@ -4,6 +4,10 @@ Delta's writer looks up what an application has committed by computing the log's
 jobs, and more than the write of a micro-batch costs. The same is in the checksum file that every
 commit leaves. Written against the Delta that `requirements` pins; the public writer stays the way
 for tables without such a file and for catalogs.
+
+Delta finds new commits by listing the log, whose files are four a commit on a local disk; eleven
+such listings a micro-batch were soon more than all the rest of it. Commits are numbered without a
+gap, so a look whether the next one stands says the same.
 """
 
 from __future__ import annotations
@@ -17,14 +21,13 @@ if TYPE_CHECKING:
 
 def version(spark: SparkSession, path: str) -> int:
     """Number of the newest commit of the table in a folder."""
-    none = _jvm(spark).scala.Option.empty()
-    return _log(spark, path).update(False, none, none).version()
+    return _newest(spark, _log(spark, path)).version()
 
 
 def append_once(
     spark: SparkSession, path: str, rows: DataFrame, application: str, number: int
 ) -> bool:
-    """Append with an application's transaction, in one commit, unless it stands.
+    """Append in one commit with an application's transaction, unless that stands.
 
     The commit carries the same `txn` as one of the public writer with `txnAppId` and `txnVersion`,
     and clashes with one of the same application that comes in between.
@@ -38,8 +41,8 @@ def append_once(
     jvm = _jvm(spark)
     none, delta = jvm.scala.Option.empty(), jvm.org.apache.spark.sql.delta
     log = _log(spark, path)
-    transaction = log.startTransaction(none, none)
-    checksum = transaction.snapshot().checksumOpt()
+    newest = _newest(spark, log)
+    checksum = newest.checksumOpt()
     known = checksum.get().setTransactions() if checksum.isDefined() else none
     if not known.isDefined():
         return False
@@ -48,11 +51,13 @@ def append_once(
         one = committed.next()
         if one.appId() == application and one.version() >= number:
             return True
+    transaction = log.startTransaction(none, jvm.scala.Some(newest))
+    chosen = rows.select(*newest.schema().fieldNames())
     append, nothing = jvm.org.apache.spark.sql.SaveMode.Append, jvm.PythonUtils.toScalaMap({})
     session = spark._jsparkSession  # noqa: SLF001
     options = delta.DeltaOptions(nothing, session.sessionState().conf())
     write = delta.commands.WriteIntoDelta(
-        log, append, options, jvm.PythonUtils.toSeq([]), nothing, rows._jdf,
+        log, append, options, jvm.PythonUtils.toSeq([]), nothing, chosen._jdf,
         none, none, False,
     )  # fmt: skip
     actions = write.write(transaction, session, none, False)
@@ -65,12 +70,28 @@ def append_once(
 
 
 def summarise(spark: SparkSession, path: str, every: int) -> None:
-    """Write a summary of the log, if the newest commit comes so many or more after the last one."""
-    none = _jvm(spark).scala.Option.empty()
+    """Write a summary of the log, if the newest commit comes so many or more after the last one.
+
+    What the table's `delta.logRetentionDuration` lets go is removed then.
+    """
     log = _log(spark, path)
-    newest = log.update(False, none, none)
+    newest = _newest(spark, log)
     if newest.version() - newest.checkpointProvider().version() >= every:
-        log.checkpointAndCleanUpDeltaLog(newest, none)
+        log.checkpointAndCleanUpDeltaLog(newest, _jvm(spark).scala.Option.empty())
+
+
+def _newest(spark: SparkSession, log: Any) -> Any:
+    """The newest snapshot: the known one, as long as its commit stands and the next does not."""
+    jvm, known = _jvm(spark), log.unsafeVolatileSnapshot()
+    names = getattr(jvm.org.apache.spark.sql.delta.util, "FileNames$").__getattr__("MODULE$")
+    disk = log.logPath().getFileSystem(log.newDeltaHadoopConf())
+    here, after = (
+        disk.exists(names.unsafeDeltaFile(log.logPath(), known.version() + more)) for more in (0, 1)
+    )
+    if here and not after:
+        return known
+    none = jvm.scala.Option.empty()
+    return log.update(False, none, none)
 
 
 def _jvm(spark: SparkSession) -> Any:

@@ -5,7 +5,6 @@ A table has one rule for running its job again, and each write here names it:
 | write | re-run rule |
 |---|---|
 | `insert_missing` | rows whose key stands are left as they are; nothing to add, no commit |
-| `append` | none: readers take each key once |
 | `append_once` | a (application, version) pair that was committed is skipped |
 | `replace_where` | the rows that meet a condition are replaced whole; equal inputs, equal rows |
 """
@@ -33,7 +32,9 @@ _CONSTRAINT = "delta.constraints."  # the prefix that Delta keeps them under
 class Table:
     """Declaration of one table; `columns` are those every lake has, a data set adds its own.
 
-    `change_feed`: readers ask for what came since a version (`Lake.changes`).
+    `change_feed`: readers ask for what came since a version (`Lake.changes`). `streamed`: a commit
+    with every micro-batch, so its log is kept for two days instead of Delta's thirty, and files
+    that OPTIMIZE has replaced instead of seven.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Table:
     constraints: Mapping[str, str] = field(default_factory=dict)
     append_only: bool = False
     change_feed: bool = False
+    streamed: bool = False
 
 
 TRANSACTIONS = Table(
@@ -83,6 +85,7 @@ QUARANTINE = Table(
     key=("record_id",),
     required=("record_id", "reasons"),
     append_only=True,
+    streamed=True,
 )
 FEATURES = Table(
     "features",
@@ -107,6 +110,7 @@ SCORES = Table(
     required=("tx_id", "score", "model_version"),
     constraints={"score_is_probability": "score >= 0 AND score <= 1"},
     append_only=True,
+    streamed=True,
 )
 FLAGGED = Table(
     "flagged",
@@ -126,6 +130,7 @@ FLAGGED = Table(
     required=("tx_id", "score", "threshold", "reasons", "model_version"),
     constraints={"score_reaches_threshold": "score >= threshold"},
     append_only=True,
+    streamed=True,
 )
 METRICS = Table(
     "metrics",
@@ -298,7 +303,10 @@ class Lake:
             settings["delta.appendOnly"] = "true"
             # A summary of the log, by default with each tenth commit, costs a small batch more than
             # its rows. A stream writes them beside its batches (`summarise`), long before these.
-            settings["delta.checkpointInterval"] = "1000"
+            settings["delta.checkpointInterval"] = "10000"
+        if table.streamed:
+            settings["delta.logRetentionDuration"] = "interval 2 days"
+            settings["delta.deletedFileRetentionDuration"] = "interval 2 days"  # at most that
         if table.change_feed:
             settings["delta.enableChangeDataFeed"] = "true"
         # By default Delta keeps the range of every column of a file: a fourth of a wide write.
@@ -351,29 +359,27 @@ class Lake:
                 )
         return count
 
-    def append(self, table: Table, rows: DataFrame) -> None:
-        """Append. Re-run rule: none; for tables whose readers take each key once."""
-        self._save(rows.select(*self._columns(table)).write.format("delta").mode("append"), table)
-
     def append_once(self, table: Table, rows: DataFrame, application: str, version: int) -> None:
         """Append, unless this application has committed this version or a later one.
 
         Re-run rule: a version not above the last committed one of the same application is skipped,
         so one application name stands for one logical write to one table.
         """
-        chosen = rows.select(*self._columns(table))
         if not self.in_catalog:
             path = self.path(table)
-            if delta_log.append_once(self.spark, path, chosen, application, version):
+            if delta_log.append_once(self.spark, path, rows, application, version):
                 return
-        writer = chosen.write.format("delta").mode("append")
+        writer = rows.select(*self._columns(table)).write.format("delta").mode("append")
         writer = writer.option("txnAppId", application).option("txnVersion", version)
         self._save(writer, table)
 
     def summarise(self, table: Table) -> None:
-        """Sum up the log where a hundred commits came since the last time; not in a catalog."""
+        """Sum up the log where 500 commits came since the last time; not in a catalog.
+
+        What has expired of it goes (`Table.streamed`). Both read all of it, so it is done rarely.
+        """
         if not self.in_catalog:
-            delta_log.summarise(self.spark, self.path(table), 100)
+            delta_log.summarise(self.spark, self.path(table), 500)
 
     def replace_where(self, table: Table, rows: DataFrame, within: str) -> None:
         """Replace the rows that meet an SQL condition by `rows`, which all meet it too.

@@ -56,11 +56,11 @@ def test_disorder_equals_what_was_known(
     lake, everything = fresh_lake, expected.lake.read(LABELS)
     shutil.rmtree(lake.path(LABELS))
     lake.create(LABELS)
-    lake.append(LABELS, everything.where("tx_id % 2 = 1"))
+    lake.append_once(LABELS, everything.where("tx_id % 2 = 1"), "test", 0)
     scorer = scorer_on(lake, model)
     for number, rows in enumerate(disordered):
         if number == 2:
-            lake.append(LABELS, everything.where("tx_id % 2 = 0"))
+            lake.append_once(LABELS, everything.where("tx_id % 2 = 0"), "test", 1)
         path = f"{lake.root}/part{number}.parquet"
         rows.to_parquet(path, index=False)
         scorer.process(sources.read(spark, load_dataset("handbook"), path), number)

@@ -187,7 +187,6 @@ def test_a_crash_at_any_write_is_made_good(
         return append
 
     monkeypatch.setattr(Lake, "append_once", dying(Lake.append_once))
-    monkeypatch.setattr(Lake, "append", dying(Lake.append))
     with pytest.raises(CrashError):
         scorer_on(begun_lake, model).process(batches[0], 0)
     monkeypatch.undo()
@@ -317,10 +316,10 @@ def test_labels_that_come_while_the_stream_runs(
     everything = expected.lake.read(LABELS)
     shutil.rmtree(fresh_lake.path(LABELS))
     fresh_lake.create(LABELS)
-    fresh_lake.append(LABELS, everything.where("tx_id % 2 = 1"))
+    fresh_lake.append_once(LABELS, everything.where("tx_id % 2 = 1"), "test", 0)
     scorer = scorer_on(fresh_lake, model)
     scorer.process(batches[0], 0)
-    fresh_lake.append(LABELS, everything.where("tx_id % 2 = 0"))
+    fresh_lake.append_once(LABELS, everything.where("tx_id % 2 = 0"), "test", 1)
     scorer.process(batches[1], 1)
     scores, _ = written(fresh_lake)
     second = {tx: score for tx, score in expected.scores.items() if tx not in first_of(world)}

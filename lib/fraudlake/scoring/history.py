@@ -64,6 +64,7 @@ class History:
             cluster_by=("event_time",),
             required=("batch_id", "tx_id", "event_time"),
             append_only=True,
+            streamed=True,
         )
         self.lake = lake
         self.own = Lake(lake.spark, folder)
@@ -95,15 +96,15 @@ class History:
         micros = timedelta(microseconds=0 if last is None else last + 1)
         return datetime(1970, 1, 1, tzinfo=UTC) + micros
 
-    def remember(self, rows: DataFrame) -> None:
-        """Append the batch's transactions. Re-run rule: equal rows, of which readers take one.
+    def remember(self, rows: DataFrame, batch_id: int) -> None:
+        """Append a batch's transactions. Re-run rule: a batch that was appended is skipped.
 
         Parameters
         ----------
         rows
             `columns`, `batch_id` and `labels_version`.
         """
-        self.own.append(self.table, rows)
+        self.own.append_once(self.table, rows, f"{self.stream}/{self.table.name}", batch_id)
 
     def before(self, batch_id: int, within: str) -> DataFrame:
         """Transactions known before this batch that meet an SQL condition on `event_time`.

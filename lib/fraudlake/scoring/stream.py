@@ -248,7 +248,7 @@ class StreamScorer:
         tables.append(("flagged", FLAGGED, scored[0].where(is_flag)))
         untouched = self.memory.untouched(manifest)
         with ThreadPoolExecutor() as pool:
-            writes = [pool.submit(history.remember, scored[0])]
+            writes = [pool.submit(history.remember, scored[0], batch_id)]
             for name, table, found in tables:
                 missing = found if untouched else self._missing(table, found, within)
                 application = self._application(name)
