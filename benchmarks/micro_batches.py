@@ -1,11 +1,13 @@
 """What a micro-batch of the stream costs: seconds and processor seconds, without a source.
 
     .venv/bin/python benchmarks/micro_batches.py lake=build/handbook input=handbook \
-        from=2018-08-01 [size=10000] [batches=8]
+        from=2018-08-01 [size=10000] [batches=8] [commits=0]
 
 Records of the Handbook from a day on, in event order, in batches of one size, given to the stream's
 scorer one after the other, as `foreachBatch` would. `lake` has transactions, labels and a champion;
-it is read, and the tables go to a temporary folder. The first batches pay for compilers.
+it is read, and the tables go to a temporary folder. The first batches pay for compilers. Before the
+second half of them, files of so many `commits` are laid into the tables' logs, as after as many
+batches.
 """
 
 from __future__ import annotations
@@ -45,7 +47,13 @@ def processor_seconds():
     return used
 
 
-def main(lake, input, size="10000", batches="8", **more):  # noqa: A002 - as in jobs
+def lengthen(log: Path, commits: int) -> None:
+    """Four files a commit, as on a local disk; their names are before those of all commits."""
+    for number in range(4 * commits):
+        (log / f"{0:020}.{number:07}").touch()
+
+
+def main(lake, input, size="10000", batches="8", commits="0", **more):  # noqa: A002 - as in jobs
     seam, size, batches = options.parse_instant(more["from"]), int(size), int(batches)
     dataset, feature_set = load_dataset("handbook"), load_feature_set("handbook")
     payments = ds.dataset(input).to_table().sort_by("TX_DATETIME")
@@ -70,6 +78,9 @@ def main(lake, input, size="10000", batches="8", **more):  # noqa: A002 - as in 
             own, dataset, feature_set, memory, lambda: (model,), registry.files, Service(600, ())
         )
         for number in range(batches):
+            if number == batches // 2:
+                for table in ("lake/scores", "lake/flagged", "state/seen"):
+                    lengthen(Path(folder, table, "_delta_log"), int(commits))
             path = f"{folder}/{number}.parquet"
             pq.write_table(payments.slice(number * size, size), path)
             records = sources.read(spark, dataset, path)

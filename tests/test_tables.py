@@ -75,6 +75,15 @@ def test_summarise_only_after_enough_commits(spark, lake):
     assert sorted(row.tx_id for row in lake.read(LABELS).collect()) == [0, 1, 2]
 
 
+def test_a_summary_for_every_so_many_commits_and_no_more(spark, lake):
+    lake.create(LABELS)
+    for version in range(9):
+        lake.append_once(LABELS, labels(spark, version), "app", version)
+        delta_log.summarise(spark, lake.path(LABELS), 4)
+    found = Path(lake.path(LABELS), "_delta_log").glob("[0-9]*.checkpoint*")
+    assert sorted(int(path.name.partition(".")[0]) for path in found) == [3, 7]
+
+
 def test_version_sees_what_others_commit(spark, lake):
     """A commit that another process has written; then the same table made anew by it."""
     lake.create(LABELS)

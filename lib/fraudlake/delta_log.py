@@ -74,10 +74,16 @@ def summarise(spark: SparkSession, path: str, every: int) -> None:
 
     What the table's `delta.logRetentionDuration` lets go is removed then.
     """
+    none = _jvm(spark).scala.Option.empty()
     log = _log(spark, path)
-    newest = _newest(spark, log)
-    if newest.version() - newest.checkpointProvider().version() >= every:
-        log.checkpointAndCleanUpDeltaLog(newest, _jvm(spark).scala.Option.empty())
+
+    def is_due(known: Any) -> bool:
+        return known.version() - known.checkpointProvider().version() >= every
+
+    # What is known stands on the last summary that was looked for, and no look is made otherwise.
+    if is_due(_newest(spark, log)) and is_due(newest := log.update(False, none, none)):
+        log.checkpointAndCleanUpDeltaLog(newest, none)
+        log.update(False, none, none)
 
 
 def _newest(spark: SparkSession, log: Any) -> Any:

@@ -167,6 +167,19 @@ def test_a_batch_leaves_nothing_on_the_drivers_disk(spark, model, begun_lake, ba
     assert set(own.iterdir()) == before
 
 
+def test_small_files_are_put_together_between_two_batches(model, expected, begun_lake, batches):
+    """`OPTIMIZE` counts as nobody's rows: no batch begins to look for what stands there."""
+    scorer = scorer_on(begun_lake, model)
+    scorer.process(batches[0], 0)
+    for table in (SCORES, FLAGGED):
+        before = begun_lake.version(table)
+        begun_lake.spark.sql(f"OPTIMIZE {begun_lake.reference(table)}")
+        assert begun_lake.version(table) > before
+    scorer.process(batches[1], 1)
+    assert scorer.memory._manifest(1).alone
+    assert written(begun_lake) == (expected.scores, expected.flags)
+
+
 @pytest.mark.parametrize(
     ("when", "table"),
     [("before", "quarantine"), ("after", "seen"), ("after", "scores"), ("after", "flagged")],
