@@ -303,7 +303,7 @@ class Lake:
             settings["delta.appendOnly"] = "true"
             # A summary of the log, by default with each tenth commit, costs a small batch more than
             # its rows. A stream writes them beside its batches (`summarise`), long before these.
-            settings["delta.checkpointInterval"] = "10000"
+            settings["delta.checkpointInterval"] = "10000" if table.streamed else "1000"
         if table.streamed:
             settings["delta.logRetentionDuration"] = "interval 2 days"
             settings["delta.deletedFileRetentionDuration"] = "interval 2 days"  # at most that
