@@ -75,7 +75,8 @@ def test_a_second_run_changes_no_table(spark, demo, name):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem)
 def test_notebook(spark, demo, path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [str(path), str(demo[0] / "lake")])
+    monkeypatch.chdir(demo[0])
+    monkeypatch.setattr(sys, "argv", [str(path), "lake"])
     monkeypatch.setattr(session, "open_spark", lambda *_: spark)
     monkeypatch.setattr(type(spark), "stop", lambda _: None)
     runpy.run_path(str(path))

@@ -156,6 +156,14 @@ def test_catalog_lake(spark):
         spark.sql("DROP SCHEMA fraud CASCADE")
 
 
+def test_root_beneath_the_working_folder(spark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lake = Lake(spark, "lake/")
+    lake.create(LABELS)
+    assert lake.insert_missing(LABELS, labels(spark, 1)) == 1
+    assert Lake(spark, str(tmp_path / "lake")).read(LABELS).count() == 1
+
+
 def test_missing_table_names_the_way(lake):
     with pytest.raises(DataError, match="run the job that writes it first"):
         lake.read(LABELS)

@@ -80,7 +80,8 @@ def is_topic(path: str) -> bool:
     return path.startswith("kafka:")
 
 
-def _absolute(lake: str) -> str:
+def absolute_lake(lake: str) -> str:
+    """A lake's root as Delta takes it: a folder by its absolute path, a URI or catalog as it is."""
     if not lake:
         raise ValueError("a folder, a URI or catalog.schema")
     return lake if "://" in lake or is_catalog(lake) else str(Path(lake).resolve())
@@ -105,7 +106,7 @@ Duration = Annotated[
 Instant = Annotated[
     datetime, BeforeValidator(parse_instant), PlainSerializer(format_instant, return_type=str)
 ]
-Lake = Annotated[str, AfterValidator(_absolute)]
+Lake = Annotated[str, AfterValidator(absolute_lake)]
 
 
 def _file(value: str) -> str:
@@ -127,6 +128,6 @@ def _address(value: str) -> str:
 
 FilePath = Annotated[str, AfterValidator(_file)]
 Address = Annotated[str, BeforeValidator(str), AfterValidator(_address)]
-OutputPath = Annotated[str, AfterValidator(_absolute)]
+OutputPath = Annotated[str, AfterValidator(absolute_lake)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from fraudlake import delta_log
 from fraudlake.errors import DataError
 from fraudlake.frames import kept
-from fraudlake.options import is_catalog
+from fraudlake.options import absolute_lake, is_catalog
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -161,7 +161,7 @@ class Lake:
 
     def __init__(self, spark: SparkSession, root: str, features: str = FEATURES.name) -> None:
         self.spark = spark
-        self.root = root.rstrip("/")
+        self.root = absolute_lake(root.rstrip("/"))
         self.features = features
         self.in_catalog = is_catalog(self.root)
 
