@@ -154,9 +154,16 @@ class Lake:
 
     Parameters
     ----------
+    root
+        A relative folder counts from the working folder.
     features
         Name of the table that stands for `FEATURES`: feature tables of several definitions can
         stand side by side.
+
+    Raises
+    ------
+    ValueError
+        `root` is empty.
     """
 
     def __init__(self, spark: SparkSession, root: str, features: str = FEATURES.name) -> None:
