@@ -27,7 +27,7 @@ import psutil
 
 from fraudlake import options, session
 from fraudlake.datasets import load_dataset
-from fraudlake.tables import SCORES, TRANSACTIONS, Lake, time_range
+from fraudlake.lake.tables import SCORES, TRANSACTIONS, Lake, time_range
 
 MOST_REQUESTS = 20_000
 

@@ -28,6 +28,7 @@ from fraudlake import options, session
 from fraudlake.datasets import load_dataset
 from fraudlake.features.definition import load_feature_set
 from fraudlake.ingest import sources
+from fraudlake.lake.tables import Lake
 from fraudlake.models import bundle
 from fraudlake.registry import Registry
 from fraudlake.scoring.history import History
@@ -35,7 +36,6 @@ from fraudlake.scoring.memory import Memory
 from fraudlake.scoring.stream import StreamScorer
 from fraudlake.service.metrics import Service
 from fraudlake.service.watch import Model
-from fraudlake.tables import Lake
 
 
 def processor_seconds():

@@ -27,7 +27,7 @@ from fraudlake.features.build import build
 from fraudlake.features.compute import compute
 from fraudlake.features.definition import FeatureSet, load_feature_set
 from fraudlake.features.hot import find_cuts
-from fraudlake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
+from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
 
 DATASET = load_dataset("handbook")
 

@@ -55,7 +55,7 @@ def verdict(lake: Path, sent: int, promoted: datetime) -> dict[str, float]:
     from pyspark.sql import functions as F
 
     from fraudlake import session
-    from fraudlake.tables import SCORES, Lake
+    from fraudlake.lake.tables import SCORES, Lake
 
     spark = session.open_spark("swap")
     scores = Lake(spark, str(lake)).read(SCORES)

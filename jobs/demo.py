@@ -31,7 +31,7 @@ class Arguments(job.Arguments):
 def run(spark: Any, args: Arguments) -> job.Result:
     """One job after the other, each as a user would call it, then the page."""
     from fraudlake import page
-    from fraudlake.tables import Lake
+    from fraudlake.lake.tables import Lake
 
     def day(number: int) -> str:
         return options.format_instant(args.from_ + timedelta(days=number))

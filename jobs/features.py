@@ -58,10 +58,10 @@ def _fitting(features: str, dataset: str) -> tuple[Any, Any]:
 
 def run(spark: Any, args: Arguments) -> job.Result:
     """Find the data set, compute the range, write it, report."""
-    from fraudlake import runs
     from fraudlake.errors import DataError
     from fraudlake.features.build import build
-    from fraudlake.tables import FEATURES, TRANSACTIONS, Lake
+    from fraudlake.lake import run_metrics
+    from fraudlake.lake.tables import FEATURES, TRANSACTIONS, Lake
 
     lake = Lake(spark, args.lake, args.table)
     lake.read(TRANSACTIONS)
@@ -72,9 +72,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
     result = build(lake, feature_set, dataset, args.from_, args.to)
     version = lake.version(FEATURES)
     built = {"table": args.table, "definition": feature_set.hash, "version": version}
-    run = runs.run_id("features", **built, **result["inputs"])
+    run = run_metrics.run_id("features", **built, **result["inputs"])
     figures = {name: n for name, n in result.items() if name not in ("changed", "inputs")}
-    runs.record(lake, "features", run, version, figures)
+    run_metrics.record(lake, "features", run, version, figures)
     return {
         **figures,
         "changed": result["changed"],

@@ -44,21 +44,21 @@ class Arguments(job.Arguments):
 
 def run(spark: Any, args: Arguments) -> job.Result:
     """Ingest, then record the counts."""
-    from fraudlake import runs
     from fraudlake.datasets import load_dataset
     from fraudlake.ingest import ingest, sources
-    from fraudlake.tables import TRANSACTIONS, Lake
+    from fraudlake.lake import run_metrics
+    from fraudlake.lake.tables import TRANSACTIONS, Lake
 
     lake, dataset = Lake(spark, args.lake), load_dataset(args.dataset)
     result = ingest(lake, dataset, args.input, args.kafka, args.avro)
-    run_id = runs.run_id(
+    run_id = run_metrics.run_id(
         "ingest",
         **job.resolved(args),
         definition=dataset.model_dump(),
         files=sources.listing(spark, args.input, args.kafka),
     )
     counts = {name: value for name, value in result.items() if isinstance(value, int)}
-    runs.record(lake, "ingest", run_id, lake.version(TRANSACTIONS), counts)
+    run_metrics.record(lake, "ingest", run_id, lake.version(TRANSACTIONS), counts)
     return result
 
 

@@ -55,10 +55,10 @@ class Arguments(job.Arguments):
 def run(spark: Any, args: Arguments) -> job.Result:
     """Load the model, recompute, compare, report."""
     from fraudlake.errors import DataError
+    from fraudlake.lake.tables import FEATURES, Lake, time_range
     from fraudlake.models import bundle
     from fraudlake.registry import Registry
     from fraudlake.scoring import parity
-    from fraudlake.tables import FEATURES, Lake, time_range
 
     registry = Registry(args.lake)
     version = registry.resolve(args.model)

@@ -40,12 +40,13 @@ def run(spark: Any, args: Arguments) -> job.Result:
     """Count once, judge, draw, report."""
     from pyspark.sql import functions as F
 
-    from fraudlake import page, runs
+    from fraudlake import page
     from fraudlake.errors import DataError
     from fraudlake.features import review
     from fraudlake.features.definition import load_feature_set
     from fraudlake.features.explain import cost
-    from fraudlake.tables import FEATURES, LABELS, Lake, time_range
+    from fraudlake.lake import run_metrics
+    from fraudlake.lake.tables import FEATURES, LABELS, Lake, time_range
 
     lake = Lake(spark, args.lake, args.table)
     versions = {table.name: lake.version(table) for table in (FEATURES, LABELS)}
@@ -81,8 +82,10 @@ def run(spark: Any, args: Arguments) -> job.Result:
         for measure in ("coverage", "auc", "drift")
     }
     inputs = {"features": args.features, "table": args.table, "from": args.from_, "to": args.to}
-    run_id = runs.run_id("review", **inputs, **{f"{n}_version": v for n, v in versions.items()})
-    runs.record(lake, "review", run_id, versions["features"], figures)
+    run_id = run_metrics.run_id(
+        "review", **inputs, **{f"{n}_version": v for n, v in versions.items()}
+    )
+    run_metrics.record(lake, "review", run_id, versions["features"], figures)
     page.show_review(worths, costs)
     return {
         "rows": int(counts.rows[:, 0].sum()),

@@ -31,10 +31,10 @@ class Arguments(job.Arguments):
 
 def run(spark: Any, args: Arguments) -> job.Result:
     """Load the model, score the range, write both tables, report."""
-    from fraudlake import runs
+    from fraudlake.lake import run_metrics
+    from fraudlake.lake.tables import FEATURES, FLAGGED, Lake
     from fraudlake.registry import Registry
     from fraudlake.scoring import batch
-    from fraudlake.tables import FEATURES, FLAGGED, Lake
 
     lake = Lake(spark, args.lake, args.table)
     registry = Registry(args.lake)
@@ -42,11 +42,11 @@ def run(spark: Any, args: Arguments) -> job.Result:
     result = batch.score_range(
         lake, registry.files(version), version, args.alerts, args.from_, args.to
     )
-    run = runs.run_id(
+    run = run_metrics.run_id(
         "score", config=job.resolved(args), model=version, features=lake.version(FEATURES)
     )
     figures = {name: result[name] for name in ("rows", "flagged", "threshold")}
-    runs.record(lake, "score", run, lake.version(FLAGGED), figures)
+    run_metrics.record(lake, "score", run, lake.version(FLAGGED), figures)
     return {"model_version": version, **result}
 
 

@@ -97,6 +97,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition import load_feature_set
     from fraudlake.ingest import sources
+    from fraudlake.lake.tables import Lake
     from fraudlake.registry import Registry
     from fraudlake.scoring import replay, stream
     from fraudlake.scoring.folder import shared_path
@@ -105,7 +106,6 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.service import logs, metrics
     from fraudlake.service.shelf import Shelf
     from fraudlake.service.watch import ModelWatch, admit
-    from fraudlake.tables import Lake
 
     if args.logs == "json":
         logs.as_json()

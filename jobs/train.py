@@ -81,9 +81,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
     """Plan the split, train, register, report."""
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition import load_feature_set
+    from fraudlake.lake.tables import TRANSACTIONS, Lake
     from fraudlake.models.contender import load_contender
     from fraudlake.registry import Registry
-    from fraudlake.tables import TRANSACTIONS, Lake
     from fraudlake.training.train import train
     from fraudlake.training.trial import Trial
 

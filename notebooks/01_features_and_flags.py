@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 
 from fraudlake import session
 from fraudlake.features.definition import load_feature_set
+from fraudlake.lake.tables import FEATURES, FLAGGED, LABELS, Lake
 from fraudlake.registry import Registry
-from fraudlake.tables import FEATURES, FLAGGED, LABELS, Lake
 
 spark = session.open_spark("notebook")
 lake = Lake(spark, sys.argv[1] if len(sys.argv) > 1 else "build/demo/lake")

@@ -51,7 +51,7 @@ def spark(tmp_path_factory):
 @pytest.fixture
 def lake(spark, tmp_path):
     """An empty lake in a folder of its own."""
-    from fraudlake.tables import Lake
+    from fraudlake.lake.tables import Lake
 
     return Lake(spark, str(tmp_path / "lake"))
 

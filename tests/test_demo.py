@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 from fraudlake import job, session
-from fraudlake.tables import METRICS, TABLES, Lake
+from fraudlake.lake.tables import METRICS, TABLES, Lake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -21,11 +21,11 @@ from pathlib import Path
 
 from fraudlake import cli, session
 from fraudlake.features import online
+from fraudlake.lake.tables import Lake
 from fraudlake.registry import Registry
 from fraudlake.scoring.history import History
 from fraudlake.scoring.memory import Memory
 from fraudlake.scoring.stream import StreamScorer
-from fraudlake.tables import Lake
 
 
 class Places:

@@ -128,8 +128,8 @@ class World:
 
         from fraudlake.datasets import load_dataset
         from fraudlake.ingest.pipeline import ingest
+        from fraudlake.lake.tables import LABELS, Lake, time_range
         from fraudlake.registry import Registry
-        from fraudlake.tables import LABELS, Lake, time_range
 
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "history").mkdir(parents=True)

@@ -16,9 +16,9 @@ def recomputed(spark, world: World) -> tuple[dict[int, pd.Series], pd.Series, se
     from fraudlake.features.build import build
     from fraudlake.features.definition import load_feature_set
     from fraudlake.ingest.pipeline import ingest
+    from fraudlake.lake.tables import FEATURES, QUARANTINE, TRANSACTIONS, Lake, time_range
     from fraudlake.registry import Registry
     from fraudlake.scoring.apply import score_rows
-    from fraudlake.tables import FEATURES, QUARANTINE, TRANSACTIONS, Lake, time_range
 
     lake, dataset = Lake(spark, str(world.folder / "batch")), load_dataset(str(world.dataset))
     ingest(lake, dataset, str(world.folder / "history"))
@@ -36,9 +36,9 @@ def recomputed(spark, world: World) -> tuple[dict[int, pd.Series], pd.Series, se
 
 def differences(spark, world: World) -> dict[str, int]:
     """What is wrong → how many rows; all of it 0 where every record counts exactly once."""
+    from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Lake
     from fraudlake.models import bundle
     from fraudlake.registry import Registry
-    from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake
 
     expected, amounts, rejected = recomputed(spark, world)
     lake, seen_in = Lake(spark, str(world.lake)), Lake(spark, str(world.lake / "_stream"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fraudlake.lake.tables import FLAGGED, TABLES, Lake
 from fraudlake.registry import tracking_uri
-from fraudlake.tables import FLAGGED, TABLES, Lake
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid

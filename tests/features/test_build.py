@@ -15,7 +15,7 @@ from fraudlake.features import build as build_module
 from fraudlake.features.build import build
 from fraudlake.features.compute import compute, feature_columns
 from fraudlake.features.definition import load_feature_set
-from fraudlake.tables import FEATURES, LABELS, METRICS, TRANSACTIONS
+from fraudlake.lake.tables import FEATURES, LABELS, METRICS, TRANSACTIONS
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -14,7 +14,7 @@ from fraudlake.features.feature import COMPARING
 from fraudlake.features.hot import Cut
 from fraudlake.features.kernels import Events, windows
 from fraudlake.features.layout import by_time
-from fraudlake.tables import FEATURES, TRANSACTIONS, Lake
+from fraudlake.lake.tables import FEATURES, TRANSACTIONS, Lake
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

@@ -15,7 +15,7 @@ from fraudlake.features.compute import compute
 from fraudlake.features.definition import load_feature_set
 from fraudlake.features.increment import _ranges
 from fraudlake.features.touched import WholeBuildError
-from fraudlake.tables import (
+from fraudlake.lake.tables import (
     FEATURES,
     FLAGGED,
     LABELS,

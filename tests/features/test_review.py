@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from fraudlake import job
 from fraudlake.features.review import count, judge, picture
-from fraudlake.tables import FEATURES, LABELS, METRICS, Lake
+from fraudlake.lake.tables import FEATURES, LABELS, METRICS, Lake
 
 ROWS = 4000
 

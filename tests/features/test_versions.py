@@ -13,7 +13,7 @@ from fraudlake.features.build import build
 from fraudlake.features.compute import compute
 from fraudlake.features.definition import load_feature_set
 from fraudlake.features.versions import conversion
-from fraudlake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
+from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -11,7 +11,7 @@ from tests.ingest.test_sources import FIELDS, rows, streamed
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError, EnvironmentProblem
 from fraudlake.ingest import checks, files, ingest, kafka, sources
-from fraudlake.tables import QUARANTINE, TRANSACTIONS
+from fraudlake.lake.tables import QUARANTINE, TRANSACTIONS
 
 GOOD = json.dumps(FIELDS)
 

@@ -16,7 +16,7 @@ from fraudlake import job
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
 from fraudlake.ingest import checks, ingest, pipeline, sources
-from fraudlake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
+from fraudlake.lake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
 
 CARD = "4111 1111 1111 1111"
 # ruff: noqa: E501

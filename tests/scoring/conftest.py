@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraudlake.tables import LABELS, TRANSACTIONS, Lake
+from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 SEAM = START + timedelta(days=40)
@@ -133,8 +133,8 @@ def expected(spark, world, model, tmp_path_factory):
     from fraudlake.features.build import build
     from fraudlake.features.definition import load_feature_set
     from fraudlake.ingest.pipeline import ingest
+    from fraudlake.lake.tables import FLAGGED, SCORES
     from fraudlake.scoring.batch import score_range
-    from fraudlake.tables import FLAGGED, SCORES
 
     lake = Lake(spark, str(tmp_path_factory.mktemp("batch") / "lake"))
     dataset = load_dataset("handbook")

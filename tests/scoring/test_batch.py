@@ -4,10 +4,10 @@ import pytest
 from tests.scoring.conftest import END, SEAM
 
 from fraudlake.errors import ConfigError, DataError
+from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, time_range
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import REASONS_PER_FLAG, score_rows
 from fraudlake.scoring.batch import score_range
-from fraudlake.tables import FEATURES, FLAGGED, SCORES, time_range
 
 
 def test_every_row_has_one_score_and_flags_have_reasons(expected, world):

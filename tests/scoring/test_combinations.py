@@ -13,11 +13,11 @@ from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
 from fraudlake.features.build import build
 from fraudlake.features.definition import load_feature_set
+from fraudlake.lake.tables import FEATURES, SCORES, Lake, time_range
 from fraudlake.models import bundle
 from fraudlake.models.calibration import Calibration
 from fraudlake.options import format_instant
 from fraudlake.scoring.apply import score_rows
-from fraudlake.tables import FEATURES, SCORES, Lake, time_range
 
 SET = """
 features:

@@ -15,8 +15,8 @@ from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
 from fraudlake.ingest import sources
+from fraudlake.lake.tables import FEATURES, LABELS, SCORES, Lake, time_range
 from fraudlake.scoring import parity
-from fraudlake.tables import FEATURES, LABELS, SCORES, Lake, time_range
 
 
 def test_parity_sees_one_wrong_bit(spark, expected, model, tmp_path):

@@ -27,12 +27,12 @@ from fraudlake.features.definition import FeatureSet, load_feature_set
 from fraudlake.features.files import DamagedError
 from fraudlake.ingest import sources
 from fraudlake.ingest.single import TransactionReader
+from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake
 from fraudlake.models import bundle
 from fraudlake.scoring import single
 from fraudlake.scoring.reader import StateReader
 from fraudlake.scoring.single import SingleScorer
 from fraudlake.service.http import ScoreServer
-from fraudlake.tables import LABELS, TRANSACTIONS, Lake
 
 DATASET, FEATURES = load_dataset("handbook"), load_feature_set("handbook")
 EVERY_S = 0.02

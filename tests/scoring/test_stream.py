@@ -17,6 +17,7 @@ from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
 from fraudlake.features.definition import FeatureSet, load_feature_set
 from fraudlake.ingest import sources
+from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, Lake
 from fraudlake.models import bundle
 from fraudlake.scoring import memory, replay
 from fraudlake.scoring.history import History
@@ -24,7 +25,6 @@ from fraudlake.scoring.memory import Memory
 from fraudlake.scoring.stream import StreamScorer, run_stream
 from fraudlake.service.metrics import Service
 from fraudlake.service.watch import Model
-from fraudlake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, Lake
 
 FIRST = 50
 TYPES = {"customer_id": "bigint", "terminal_id": "bigint"}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fraudlake.features.definition import load_feature_set
-from fraudlake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
+from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
 
 DATASET = """
 format: jsonl

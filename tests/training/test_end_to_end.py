@@ -13,10 +13,10 @@ from fraudlake import job
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.features.definition import load_feature_set
+from fraudlake.lake.tables import LABELS, METRICS
 from fraudlake.models import bundle
 from fraudlake.models.contender import load_contender
 from fraudlake.registry import Registry
-from fraudlake.tables import LABELS, METRICS
 from fraudlake.training import split
 from fraudlake.training import train as training
 from fraudlake.training.trial import Trial

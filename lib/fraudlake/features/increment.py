@@ -14,7 +14,7 @@ from fraudlake.features.definition import FeatureSet
 from fraudlake.features.hot import find_cuts, reach_of
 from fraudlake.features.layout import by_time
 from fraudlake.features.touched import MICROS, between, touched
-from fraudlake.tables import (
+from fraudlake.lake.tables import (
     FEATURES,
     FLAGGED,
     SCORES,

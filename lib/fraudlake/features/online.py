@@ -25,9 +25,9 @@ from fraudlake.features.tasks import (
     Place,
     WindowsTask,
 )
-from fraudlake.frames import kept
-from fraudlake.tables import LABELS as LABELS_TABLE
-from fraudlake.tables import Lake
+from fraudlake.lake.frames import kept
+from fraudlake.lake.tables import LABELS as LABELS_TABLE
+from fraudlake.lake.tables import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

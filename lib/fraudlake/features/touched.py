@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from fraudlake.features.definition import FeatureSet
 from fraudlake.features.feature import Feature
 from fraudlake.features.hot import reach_of
-from fraudlake.frames import union
-from fraudlake.tables import LABELS, TRANSACTIONS, Lake, Table
+from fraudlake.lake.frames import union
+from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

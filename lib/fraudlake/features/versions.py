@@ -11,7 +11,7 @@ from fraudlake.features.compute import compute
 from fraudlake.features.definition import KERNEL_VERSION, FeatureSet, hash_of
 from fraudlake.features.hot import find_cuts
 from fraudlake.features.touched import WholeBuildError
-from fraudlake.tables import FEATURES, Lake
+from fraudlake.lake.tables import FEATURES, Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.frames import kept
 from fraudlake.ingest import cards, checks, files, sources
-from fraudlake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
+from fraudlake.lake.frames import kept
+from fraudlake.lake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

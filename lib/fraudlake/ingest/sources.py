@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.frames import union
 from fraudlake.ingest import files, kafka, lines
+from fraudlake.lake.frames import union
 from fraudlake.options import is_topic
 
 if TYPE_CHECKING:

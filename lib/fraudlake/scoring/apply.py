@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from fraudlake.tables import REASONS_TYPE
+from fraudlake.lake.tables import REASONS_TYPE
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Lake, time_range
+from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Lake, time_range
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from fraudlake.errors import DataError
 from fraudlake.features.compute import compute
 from fraudlake.features.feature import key_columns
-from fraudlake.frames import union
+from fraudlake.lake.frames import union
+from fraudlake.lake.tables import LABELS, time_range
 from fraudlake.scoring.memory import LATENESS
-from fraudlake.tables import LABELS, time_range
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -22,6 +22,7 @@ from fraudlake.errors import DataError
 from fraudlake.features import files, online
 from fraudlake.features.tasks import LABELS as STORE_OF_LABELS
 from fraudlake.features.tasks import Place
+from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, time_range
 from fraudlake.scoring.folder import (
     BATCH,
     MERGED,
@@ -34,7 +35,6 @@ from fraudlake.scoring.folder import (
     StateFolder,
 )
 from fraudlake.session import slots
-from fraudlake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, time_range
 
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from fraudlake.lake.tables import FLAGGED, SCORES, Lake, time_range
 from fraudlake.scoring.apply import score_rows
-from fraudlake.tables import FLAGGED, SCORES, Lake, time_range
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

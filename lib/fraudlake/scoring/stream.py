@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError, FraudlakeError
 from fraudlake.features import online
-from fraudlake.frames import cut
 from fraudlake.ingest import checks
 from fraudlake.ingest.files import readable
+from fraudlake.lake.frames import cut
+from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, time_range
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import create_tables, stamps
 from fraudlake.scoring.folder import Decision, Manifest
 from fraudlake.scoring.memory import Memory
-from fraudlake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, time_range
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fraudlake import runs
+from fraudlake.lake import run_metrics
 from fraudlake.options import parse_instant
 from fraudlake.training import measures
 from fraudlake.training.trial import Trial, gather, persist
@@ -58,7 +58,7 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
         Fewer free slots than the contender's workers.
     """
     made_from = trial.made_from()
-    fingerprint = runs.run_id("train", **made_from)
+    fingerprint = run_metrics.run_id("train", **made_from)
     version = registry.find(fingerprint)
     trained = version is None
     if version is None:
@@ -68,7 +68,7 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
         # The run that registered it was cut off before it could give it the alias.
         registry.promote(version)
     figures = registry.metrics(version)
-    runs.record(trial.lake, "train", fingerprint, made_from["features_version"], figures)
+    run_metrics.record(trial.lake, "train", fingerprint, made_from["features_version"], figures)
     return {
         "model_version": version,
         "trained": trained,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import ConfigError, DataError
+from fraudlake.lake.tables import FEATURES, LABELS, Lake, time_range
 from fraudlake.models.encoding import MOST, Encoding, learn
-from fraudlake.tables import FEATURES, LABELS, Lake, time_range
 from fraudlake.training.split import Split, count, test_rows, training_rows
 
 if TYPE_CHECKING:

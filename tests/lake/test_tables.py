@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fraudlake import delta_log
 from fraudlake.errors import DataError
-from fraudlake.tables import FLAGGED, LABELS, METRICS, TABLES, Lake, time_range
+from fraudlake.lake import delta_log
+from fraudlake.lake.tables import FLAGGED, LABELS, METRICS, TABLES, Lake, time_range
 
 SCHEMA = ", ".join(f"{name} {kind}" for name, kind in LABELS.columns.items())
 
@@ -128,7 +128,7 @@ def test_create_refuses_other_columns(lake):
 
 
 def test_constraint_and_properties(spark, lake):
-    from fraudlake.tables import SCORES
+    from fraudlake.lake.tables import SCORES
 
     lake.create(SCORES, properties={"dataset": "handbook"})
     assert lake.properties(SCORES)["dataset"] == "handbook"

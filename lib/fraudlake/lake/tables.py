@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from fraudlake import delta_log
 from fraudlake.errors import DataError
-from fraudlake.frames import kept
+from fraudlake.lake import delta_log
+from fraudlake.lake.frames import kept
 from fraudlake.options import absolute_lake, is_catalog
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from fraudlake.tables import METRICS, Lake
+from fraudlake.lake.tables import METRICS, Lake
 
 
 def run_id(job: str, **inputs: Any) -> str:

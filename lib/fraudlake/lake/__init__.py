@@ -1,0 +1,1 @@
+"""The tables of a lake: every read and write of one, each with its re-run rule."""
