@@ -94,6 +94,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from contextlib import ExitStack
     from functools import partial
 
+    from fraudlake import session
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition import load_feature_set
     from fraudlake.ingest import sources
@@ -144,7 +145,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
         memory = Memory(history, state, dataset, feature_set)
         stack.enter_context(memory.alone())
         # A micro-batch is planned at once: planning it again after each shuffle takes longer.
-        spark.conf.set("spark.sql.adaptive.enabled", value=False)
+        planned_once = {"spark.sql.adaptive.enabled": "false"}
+        stack.enter_context(session.configured(spark, planned_once))
         scorer = stream.StreamScorer(
             lake, dataset, feature_set, memory, lambda: in_service(champion, challenger),
             shelf.files, service, args.to, args.bad,

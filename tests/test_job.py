@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -43,6 +44,8 @@ WRONG = {
     "simulate customers=-5 days=none": ["customers: got '-5'", "days: got 'none'"],
     "scoore lake=x": ["job: got 'scoore'", "did you mean score?"],
 }
+
+KEY = "spark.databricks.delta.commitInfo.userMetadata"
 
 
 @pytest.mark.parametrize("command", WRONG)
@@ -143,6 +146,42 @@ def test_a_name_is_checked_with_the_other_arguments(tmp_path):
         "alerts",
     ):
         assert part in text
+
+
+class Settings(dict):
+    """A session's, as `spark.conf` has them."""
+
+    set = dict.__setitem__
+    unset = dict.__delitem__
+
+
+@pytest.mark.parametrize("before", [{}, {KEY: "own"}])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_job_leaves_nothing_in_the_session(before, fails):
+    """Neither its configuration nor what the caller had there; failed or not."""
+
+    def run(spark, args):
+        assert f'"alerts": {args.alerts}' in spark.conf[KEY]
+        if fails:
+            raise RuntimeError("in the middle")
+        return {}
+
+    spark = SimpleNamespace(conf=Settings(before))
+    with pytest.raises(RuntimeError) if fails else nullcontext():
+        job.execute("train", spark, run, job.parse(Arguments, ["alerts=3"]))
+    assert spark.conf == before
+
+
+def test_where_java_has_died_the_run_says_of_what():
+    class Gone(Settings):
+        def unset(self, key):  # noqa: ARG002
+            raise ConnectionRefusedError
+
+    def run(spark, args):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        job.execute("train", SimpleNamespace(conf=Gone()), run, job.parse(Arguments, []))
 
 
 def test_a_full_disk_is_told_in_words(monkeypatch, capsys):

@@ -169,7 +169,7 @@ def execute(name: str, spark: Any, run: Callable[..., Result], arguments: Argume
 
     Without a session (`spark` None) it makes none.
     """
-    from fraudlake import __version__
+    from fraudlake import __version__, session
 
     started = time.monotonic()
     config = resolved(arguments)
@@ -179,10 +179,8 @@ def execute(name: str, spark: Any, run: Callable[..., Result], arguments: Argume
     else:
         note = {"job": name, "arguments": config, "fraudlake": __version__}
         key = "spark.databricks.delta.commitInfo.userMetadata"
-        before = spark.conf.get(key, None)
-        spark.conf.set(key, json.dumps(note, sort_keys=True))
-        result = run(spark, arguments)
-        spark.conf.unset(key) if before is None else spark.conf.set(key, before)
+        with session.configured(spark, {key: json.dumps(note, sort_keys=True)}):
+            result = run(spark, arguments)
     log.info("%s: done in %.1f s", name, time.monotonic() - started)
     return {"job": name, **result}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import glob
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +84,21 @@ def open_spark(app_name: str, **properties: str) -> SparkSession:
     for key, value in _RULES.items():
         spark.conf.set(key, value)
     return spark
+
+
+@contextmanager
+def configured(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    """Give the session some settings until the block ends, however it ends."""
+    before = {key: spark.conf.get(key, None) for key in settings}
+    try:
+        for key, value in settings.items():
+            spark.conf.set(key, value)
+        yield
+    finally:
+        # Where Java has died, what it died of is the news.
+        with suppress(ConnectionError):
+            for key, old in before.items():
+                spark.conf.unset(key) if old is None else spark.conf.set(key, old)
 
 
 def _check_jars(settings: dict[str, str]) -> None:
