@@ -31,11 +31,11 @@ from fraudlake.ingest import sources
 from fraudlake.lake.tables import Lake
 from fraudlake.models import bundle
 from fraudlake.registry import Registry
-from fraudlake.scoring.history import History
-from fraudlake.scoring.memory import Memory
-from fraudlake.scoring.stream import StreamScorer
 from fraudlake.service.metrics import Service
 from fraudlake.service.watch import Model
+from fraudlake.stream.history import History
+from fraudlake.stream.scorer import StreamScorer
+from fraudlake.stream.state import Memory
 
 
 def processor_seconds():

@@ -79,8 +79,8 @@ def known(lake: Any, state: str, name: str, args: Arguments) -> Any:
     """Features from what the stream knew when it scored."""
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition import load_feature_set
-    from fraudlake.scoring.history import History
-    from fraudlake.scoring.known import when_scored
+    from fraudlake.stream.as_of import when_scored
+    from fraudlake.stream.history import History
 
     dataset, feature_set = load_dataset(name), load_feature_set(args.features)
     types = dataset.column_types()

@@ -59,14 +59,15 @@ def run(_: None, args: Arguments) -> job.Result:
 
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition import load_feature_set
-    from fraudlake.ingest.single import TransactionReader
     from fraudlake.registry import Registry
-    from fraudlake.scoring.folder import shared_path
-    from fraudlake.scoring.reader import StateReader
-    from fraudlake.scoring.single import SingleScorer
-    from fraudlake.service import http, logs
+    from fraudlake.serve import http
+    from fraudlake.serve.request import TransactionReader
+    from fraudlake.serve.scorer import SingleScorer
+    from fraudlake.serve.state_reader import StateReader
+    from fraudlake.service import logs
     from fraudlake.service.shelf import Shelf
     from fraudlake.service.watch import ModelWatch, admit
+    from fraudlake.stream.manifest import shared_path
 
     # By default MLflow's client asks a server that is gone for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")

@@ -100,13 +100,14 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.ingest import sources
     from fraudlake.lake.tables import Lake
     from fraudlake.registry import Registry
-    from fraudlake.scoring import replay, stream
-    from fraudlake.scoring.folder import shared_path
-    from fraudlake.scoring.history import History
-    from fraudlake.scoring.memory import Memory
     from fraudlake.service import logs, metrics
     from fraudlake.service.shelf import Shelf
     from fraudlake.service.watch import ModelWatch, admit
+    from fraudlake.stream import replay
+    from fraudlake.stream.history import History
+    from fraudlake.stream.manifest import shared_path
+    from fraudlake.stream.scorer import StreamScorer, run_stream
+    from fraudlake.stream.state import Memory
 
     if args.logs == "json":
         logs.as_json()
@@ -147,7 +148,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         # A micro-batch is planned at once: planning it again after each shuffle takes longer.
         planned_once = {"spark.sql.adaptive.enabled": "false"}
         stack.enter_context(session.configured(spark, planned_once))
-        scorer = stream.StreamScorer(
+        scorer = StreamScorer(
             lake, dataset, feature_set, memory, lambda: in_service(champion, challenger),
             shelf.files, service, args.to, args.bad,
         )  # fmt: skip
@@ -160,7 +161,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
             records = sources.read_stream(
                 spark, dataset, args.input, args.files, args.records, args.kafka, args.avro
             )
-        counts = stream.run_stream(records, scorer, f"{state}/checkpoint", pause)
+        counts = run_stream(records, scorer, f"{state}/checkpoint", pause)
         model = scorer.models()[0]
     wanted = ("batches", "records", "scored", "flagged", "duplicates", "quarantine", "outside")
     return {"model_version": model.version, "threshold": model.threshold} | {

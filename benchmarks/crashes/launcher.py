@@ -23,9 +23,9 @@ from fraudlake import cli, session
 from fraudlake.features import online
 from fraudlake.lake.tables import Lake
 from fraudlake.registry import Registry
-from fraudlake.scoring.history import History
-from fraudlake.scoring.memory import Memory
-from fraudlake.scoring.stream import StreamScorer
+from fraudlake.stream.history import History
+from fraudlake.stream.scorer import StreamScorer
+from fraudlake.stream.state import Memory
 
 
 class Places:

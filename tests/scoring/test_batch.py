@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import pytest
-from tests.scoring.conftest import END, SEAM
+from tests.worlds import END, SEAM
 
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, time_range
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import REASONS_PER_FLAG, score_rows
 from fraudlake.scoring.batch import score_range
+
+pytestmark = pytest.mark.usefixtures("planned_at_once")
 
 
 def test_every_row_has_one_score_and_flags_have_reasons(expected, world):

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from tests.scoring.conftest import END, SEAM
-from tests.scoring.test_stream import keys_are_unique, scorer_on, written
+from tests.stream.test_scorer import keys_are_unique, scorer_on, written
+from tests.worlds import END, SEAM
 
 from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
@@ -17,6 +17,8 @@ from fraudlake.errors import DataError
 from fraudlake.ingest import sources
 from fraudlake.lake.tables import FEATURES, LABELS, SCORES, Lake, time_range
 from fraudlake.scoring import parity
+
+pytestmark = pytest.mark.usefixtures("planned_at_once")
 
 
 def test_parity_sees_one_wrong_bit(spark, expected, model, tmp_path):

@@ -14,7 +14,7 @@ from fraudlake.scoring.apply import reasons_of, scorer_of, to_matrix
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
     from fraudlake.features.definition import FeatureSet
-    from fraudlake.scoring.reader import Known
+    from fraudlake.serve.state_reader import Known
     from fraudlake.service.watch import Model
 
 
@@ -44,7 +44,7 @@ class SingleScorer:
         Parameters
         ----------
         rows
-            At least one, as `ingest.single.TransactionReader` gives them.
+            At least one, as `request.TransactionReader` gives them.
 
         Returns
         -------

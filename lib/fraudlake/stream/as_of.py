@@ -15,13 +15,13 @@ from fraudlake.features.compute import compute
 from fraudlake.features.feature import key_columns
 from fraudlake.lake.frames import union
 from fraudlake.lake.tables import LABELS, time_range
-from fraudlake.scoring.memory import LATENESS
+from fraudlake.stream.state import LATENESS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from fraudlake.features.definition import FeatureSet
-    from fraudlake.scoring.history import History
+    from fraudlake.stream.history import History
 
 
 def when_scored(

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from tests.scoring.test_stream import FIRST, as_model, scorer_on
+from tests.stream.test_scorer import FIRST, as_model, scorer_on
 
 from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
@@ -26,13 +26,15 @@ from fraudlake.errors import DataError
 from fraudlake.features.definition import FeatureSet, load_feature_set
 from fraudlake.features.files import DamagedError
 from fraudlake.ingest import sources
-from fraudlake.ingest.single import TransactionReader
 from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake
 from fraudlake.models import bundle
-from fraudlake.scoring import single
-from fraudlake.scoring.reader import StateReader
-from fraudlake.scoring.single import SingleScorer
-from fraudlake.service.http import ScoreServer
+from fraudlake.serve import scorer as single_scorer
+from fraudlake.serve.http import ScoreServer
+from fraudlake.serve.request import TransactionReader
+from fraudlake.serve.scorer import SingleScorer
+from fraudlake.serve.state_reader import StateReader
+
+pytestmark = pytest.mark.usefixtures("planned_at_once")
 
 DATASET, FEATURES = load_dataset("handbook"), load_feature_set("handbook")
 EVERY_S = 0.02
@@ -269,7 +271,7 @@ def test_a_value_that_is_missing_is_null(states, model, monkeypatch):
     scorer, _ = scorer_of(states.folder / "after0", model)
     flagging = replace(scorer.model(), threshold=0.0)
     monkeypatch.setattr(
-        single, "to_matrix", lambda rows, names, _: np.full((len(rows), len(names)), np.nan)
+        single_scorer, "to_matrix", lambda rows, names, _: np.full((len(rows), len(names)), np.nan)
     )
     (answer,) = replace(scorer, model=lambda: flagging)(requests(states.parts[0].iloc[:1]))
     assert {reason["value"] for reason in answer["reasons"]} == {None}

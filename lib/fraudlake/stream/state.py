@@ -23,7 +23,8 @@ from fraudlake.features import files, online
 from fraudlake.features.tasks import LABELS as STORE_OF_LABELS
 from fraudlake.features.tasks import Place
 from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, time_range
-from fraudlake.scoring.folder import (
+from fraudlake.session import slots
+from fraudlake.stream.manifest import (
     BATCH,
     MERGED,
     MERGED_AGAIN,
@@ -34,12 +35,11 @@ from fraudlake.scoring.folder import (
     Runs,
     StateFolder,
 )
-from fraudlake.session import slots
 
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
     from fraudlake.features.definition import FeatureSet
-    from fraudlake.scoring.history import History
+    from fraudlake.stream.history import History
 
 log = logging.getLogger("fraudlake")
 

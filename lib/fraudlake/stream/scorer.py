@@ -27,8 +27,8 @@ from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, time
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import create_tables, stamps
-from fraudlake.scoring.folder import Decision, Manifest
-from fraudlake.scoring.memory import Memory
+from fraudlake.stream.manifest import Decision, Manifest
+from fraudlake.stream.state import Memory
 
 if TYPE_CHECKING:
     import pyarrow as pa

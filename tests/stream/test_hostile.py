@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import pytest
 from benchmarks import hostile
-from tests.scoring.conftest import SEAM
-from tests.scoring.test_stream import keys_are_unique, scorer_on, written
+from tests.stream.test_scorer import keys_are_unique, scorer_on, written
+from tests.worlds import SEAM
 
 from fraudlake.datasets import load_dataset
 from fraudlake.ingest import sources
-from fraudlake.scoring.stream import run_stream
+from fraudlake.stream.scorer import run_stream
+
+pytestmark = pytest.mark.usefixtures("planned_at_once")
 
 
 def test_card_numbers_are_found():

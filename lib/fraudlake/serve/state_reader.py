@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from fraudlake.errors import DataError
 from fraudlake.features import files, state
 from fraudlake.features.files import DamagedError
-from fraudlake.scoring.folder import BATCH, WHOLE, StateFolder
+from fraudlake.stream.manifest import BATCH, WHOLE, StateFolder
 
 if TYPE_CHECKING:
     from fraudlake.features.definition import FeatureSet

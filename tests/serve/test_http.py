@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from fraudlake.errors import ConfigError, EnvironmentProblem
-from fraudlake.service import http
-from fraudlake.service.http import Batcher, BusyError, ScoreServer
+from fraudlake.serve import http
+from fraudlake.serve.http import Batcher, BusyError, ScoreServer
 
 
 class Recorder:

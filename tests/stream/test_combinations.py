@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 import xgboost
-from tests.scoring.conftest import END, SEAM
+from tests.worlds import END, SEAM
 
 from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
@@ -18,6 +18,8 @@ from fraudlake.models import bundle
 from fraudlake.models.calibration import Calibration
 from fraudlake.options import format_instant
 from fraudlake.scoring.apply import score_rows
+
+pytestmark = pytest.mark.usefixtures("planned_at_once")
 
 SET = """
 features:

@@ -87,7 +87,7 @@ def fresh_lake(spark, world, tmp_path):
     return Lake(spark, str(tmp_path / "lake"))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def planned_at_once(spark):
     """As the stream's job has it."""
     spark.conf.set("spark.sql.adaptive.enabled", value=False)
@@ -103,15 +103,15 @@ def begun(spark, world, model, tmp_path_factory):
     """
     import shutil
 
-    from tests.scoring.test_stream import scorer_on
+    from tests.stream.test_scorer import scorer_on
 
-    from fraudlake.scoring import memory
+    from fraudlake.stream import state
 
     root = tmp_path_factory.mktemp("begun") / "lake"
     for table in (TRANSACTIONS, LABELS):
         shutil.copytree(world.lake.path(table), root / table.name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "_ROWS_A_PARTITION", 350)
+        patch.setattr(state, "_ROWS_A_PARTITION", 350)
         scorer = scorer_on(Lake(spark, str(root)), model)
     assert scorer.memory.partitions == 5
     return root

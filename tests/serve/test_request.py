@@ -9,7 +9,7 @@ import pytest
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition import load_feature_set
-from fraudlake.ingest.single import TransactionReader
+from fraudlake.serve.request import TransactionReader
 
 GOOD = {
     "tx_id": 7,

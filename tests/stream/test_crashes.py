@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.usefixtures("planned_at_once")
+
 SEED = 6
 KILLS = 1
 

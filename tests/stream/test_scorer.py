@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.scoring.conftest import END, SEAM
+from tests.worlds import END, SEAM
 
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
@@ -19,12 +19,15 @@ from fraudlake.features.definition import FeatureSet, load_feature_set
 from fraudlake.ingest import sources
 from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, Lake
 from fraudlake.models import bundle
-from fraudlake.scoring import memory, replay
-from fraudlake.scoring.history import History
-from fraudlake.scoring.memory import Memory
-from fraudlake.scoring.stream import StreamScorer, run_stream
 from fraudlake.service.metrics import Service
 from fraudlake.service.watch import Model
+from fraudlake.stream import replay
+from fraudlake.stream import state as stream_state
+from fraudlake.stream.history import History
+from fraudlake.stream.scorer import StreamScorer, run_stream
+from fraudlake.stream.state import Memory
+
+pytestmark = pytest.mark.usefixtures("planned_at_once")
 
 FIRST = 50
 TYPES = {"customer_id": "bigint", "terminal_id": "bigint"}
@@ -325,7 +328,7 @@ def test_labels_that_come_while_the_stream_runs(
     """
     import shutil
 
-    monkeypatch.setattr(memory, "_ROWS_A_PARTITION", 350)
+    monkeypatch.setattr(stream_state, "_ROWS_A_PARTITION", 350)
     everything = expected.lake.read(LABELS)
     shutil.rmtree(fresh_lake.path(LABELS))
     fresh_lake.create(LABELS)
@@ -348,7 +351,7 @@ def first_of(world):
 def test_runs_are_merged_and_nothing_changes(
     monkeypatch, spark, world, model, expected, begun_lake
 ):
-    monkeypatch.setattr(memory, "_MERGED_AT", 2)
+    monkeypatch.setattr(stream_state, "_MERGED_AT", 2)
     scorer = scorer_on(begun_lake, model)
     live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"])
     begun = scorer.memory.folder / "runs/customer/00000" / f".b{0:012d}.run.1"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 
-from tests.scoring.test_stream import scorer_on, written
+import pytest
+from tests.stream.test_scorer import scorer_on, written
 
 from fraudlake.datasets import load_dataset
 from fraudlake.ingest import sources
-from fraudlake.scoring.stream import run_stream
+from fraudlake.stream.scorer import run_stream
+
+pytestmark = pytest.mark.usefixtures("planned_at_once")
 
 
 def test_a_topic_in_event_order_equals_the_batch(

@@ -23,7 +23,7 @@ from fraudlake.errors import ConfigError, EnvironmentProblem
 from fraudlake.service.metrics import Models
 
 if TYPE_CHECKING:
-    from fraudlake.scoring.reader import Known
+    from fraudlake.serve.state_reader import Known
     from fraudlake.service.watch import ModelWatch
 
 log = logging.getLogger("fraudlake")

@@ -1,0 +1,1 @@
+"""Scoring one transaction at a time, beside a stream, whose state is read."""
