@@ -32,7 +32,7 @@ from fraudlake.lake.tables import Lake
 from fraudlake.models import bundle
 from fraudlake.registry import Registry
 from fraudlake.service.metrics import Service
-from fraudlake.service.watch import Model
+from fraudlake.service.model_watch import Model
 from fraudlake.stream.history import History
 from fraudlake.stream.scorer import StreamScorer
 from fraudlake.stream.state import Memory

@@ -30,8 +30,8 @@ class Arguments(job.Arguments):
 
 def run(spark: Any, args: Arguments) -> job.Result:
     """One job after the other, each as a user would call it, then the page."""
-    from fraudlake import page
     from fraudlake.lake.tables import Lake
+    from fraudlake.reports import terminal
 
     def day(number: int) -> str:
         return options.format_instant(args.from_ + timedelta(days=number))
@@ -71,7 +71,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     step("ingest", **data, input=raw / "live")
     step("features", **data)
     parity = step("parity", **budget, from_=day(live), to=day(end))
-    page.show(Lake(spark, lake), models, stream, parity)
+    terminal.show(Lake(spark, lake), models, stream, parity)
     return {"models": models, "stream": stream, "parity": parity}
 
 

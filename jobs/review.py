@@ -40,13 +40,12 @@ def run(spark: Any, args: Arguments) -> job.Result:
     """Count once, judge, draw, report."""
     from pyspark.sql import functions as F
 
-    from fraudlake import page
     from fraudlake.errors import DataError
-    from fraudlake.features import review
     from fraudlake.features.definition import load_feature_set
     from fraudlake.features.explain import cost
     from fraudlake.lake import run_metrics
     from fraudlake.lake.tables import FEATURES, LABELS, Lake, time_range
+    from fraudlake.reports import feature_review, terminal
 
     lake = Lake(spark, args.lake, args.table)
     versions = {table.name: lake.version(table) for table in (FEATURES, LABELS)}
@@ -62,9 +61,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
             f"features: got a table without {', '.join(missing)}, expected the columns of the "
             f"feature set {args.features}; run the job features first, or name the table's own set"
         )
-    counts = review.count(rows, features)
+    counts = feature_review.count(rows, features)
     try:
-        worths = review.judge(counts)
+        worths = feature_review.judge(counts)
     except ValueError as error:
         raise DataError(f"labels from={args.from_} to={args.to}: {error}") from None
 
@@ -75,7 +74,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         writer = csv.DictWriter(file, list(lines[0]))
         writer.writeheader()
         writer.writerows(lines)
-    review.picture(counts, worths).savefig(output / "features.png", dpi=100)
+    feature_review.picture(counts, worths).savefig(output / "features.png", dpi=100)
     figures = {
         f"{worth.name}.{measure}": getattr(worth, measure)
         for worth in worths
@@ -86,7 +85,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         "review", **inputs, **{f"{n}_version": v for n, v in versions.items()}
     )
     run_metrics.record(lake, "review", run_id, versions["features"], figures)
-    page.show_review(worths, costs)
+    terminal.show_review(worths, costs)
     return {
         "rows": int(counts.rows[:, 0].sum()),
         "frauds": int(counts.frauds[:, 0].sum()),

@@ -65,8 +65,8 @@ def run(_: None, args: Arguments) -> job.Result:
     from fraudlake.serve.scorer import SingleScorer
     from fraudlake.serve.state_reader import StateReader
     from fraudlake.service import logs
-    from fraudlake.service.shelf import Shelf
-    from fraudlake.service.watch import ModelWatch, admit
+    from fraudlake.service.model_cache import Shelf
+    from fraudlake.service.model_watch import ModelWatch, admit
     from fraudlake.stream.manifest import shared_path
 
     # By default MLflow's client asks a server that is gone for minutes.

@@ -101,8 +101,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.lake.tables import Lake
     from fraudlake.registry import Registry
     from fraudlake.service import logs, metrics
-    from fraudlake.service.shelf import Shelf
-    from fraudlake.service.watch import ModelWatch, admit
+    from fraudlake.service.model_cache import Shelf
+    from fraudlake.service.model_watch import ModelWatch, admit
     from fraudlake.stream import replay
     from fraudlake.stream.history import History
     from fraudlake.stream.manifest import shared_path

@@ -20,7 +20,7 @@ from fraudlake.ingest import sources
 from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, Lake
 from fraudlake.models import bundle
 from fraudlake.service.metrics import Service
-from fraudlake.service.watch import Model
+from fraudlake.service.model_watch import Model
 from fraudlake.stream import replay
 from fraudlake.stream import state as stream_state
 from fraudlake.stream.history import History

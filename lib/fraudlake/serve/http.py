@@ -24,7 +24,7 @@ from fraudlake.service.metrics import Models
 
 if TYPE_CHECKING:
     from fraudlake.serve.state_reader import Known
-    from fraudlake.service.watch import ModelWatch
+    from fraudlake.service.model_watch import ModelWatch
 
 log = logging.getLogger("fraudlake")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from prometheus_client.metrics_core import Metric
 
-    from fraudlake.service.watch import ModelWatch
+    from fraudlake.service.model_watch import ModelWatch
 
 log = logging.getLogger("fraudlake")
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
     from fraudlake.features.definition import FeatureSet
     from fraudlake.service.metrics import Service
-    from fraudlake.service.watch import Model
+    from fraudlake.service.model_watch import Model
 
 log = logging.getLogger("fraudlake")
 

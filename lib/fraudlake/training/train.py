@@ -240,8 +240,8 @@ def _figures(
     import numpy as np
     from pyspark.sql import functions as F
 
+    from fraudlake.reports import plots
     from fraudlake.scoring.apply import to_matrix
-    from fraudlake.training import plots
 
     bins = measures.bins(scored)
     top = scored.orderBy(F.desc("score"), "tx_id").limit(_EXPLAINED_ROWS).select("tx_id")

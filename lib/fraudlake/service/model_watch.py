@@ -20,7 +20,7 @@ from fraudlake.scoring.batch import check_definition
 
 if TYPE_CHECKING:
     from fraudlake.registry import Registry
-    from fraudlake.service.shelf import Shelf
+    from fraudlake.service.model_cache import Shelf
 
 log = logging.getLogger("fraudlake")
 

@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 from tests.models.conftest import FEATURES
-from tests.service.test_watch import Aliases
+from tests.service.test_model_watch import Aliases
 
 from fraudlake.errors import FraudlakeError
 from fraudlake.models import bundle
-from fraudlake.service.shelf import Shelf
-from fraudlake.service.watch import ModelWatch, admit
+from fraudlake.service.model_cache import Shelf
+from fraudlake.service.model_watch import ModelWatch, admit
 
 
 @pytest.fixture

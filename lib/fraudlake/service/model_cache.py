@@ -13,7 +13,7 @@ from fraudlake.models import bundle
 
 if TYPE_CHECKING:
     from fraudlake.registry import Registry
-    from fraudlake.service.watch import Model
+    from fraudlake.service.model_watch import Model
 
 _NOTES = "notes.json"
 
@@ -28,7 +28,7 @@ class Shelf:
     registry
         Where models come from.
     admit
-        Makes the checks (`fraudlake.service.watch.admit`) on a version in the registry or here.
+        Makes the checks (`fraudlake.service.model_watch.admit`) on a version in the registry or here.
 
     Examples
     --------

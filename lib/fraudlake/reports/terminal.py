@@ -11,7 +11,7 @@ from fraudlake.registry import tracking_uri
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
-    from fraudlake.features.review import Worth
+    from fraudlake.reports.feature_review import Worth
 
 _MEASURES = {
     "auc": "AUC ROC",

@@ -12,7 +12,7 @@ from fraudlake.errors import ConfigError, DataError, FraudlakeError
 from fraudlake.models import bundle, golden
 from fraudlake.models.bundle import BundleError
 from fraudlake.models.golden import GoldenError
-from fraudlake.service.watch import Model, ModelWatch, admit
+from fraudlake.service.model_watch import Model, ModelWatch, admit
 
 
 class Aliases(dict):
