@@ -146,8 +146,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         memory = Memory(history, state, dataset, feature_set)
         stack.enter_context(memory.alone())
         # A micro-batch is planned at once: planning it again after each shuffle takes longer.
-        planned_once = {"spark.sql.adaptive.enabled": "false"}
-        stack.enter_context(session.configured(spark, planned_once))
+        stack.enter_context(session.configured(spark, {"spark.sql.adaptive.enabled": "false"}))
         scorer = StreamScorer(
             lake, dataset, feature_set, memory, lambda: in_service(champion, challenger),
             shelf.files, service, args.to, args.bad,

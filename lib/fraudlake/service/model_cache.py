@@ -28,7 +28,7 @@ class Shelf:
     registry
         Where models come from.
     admit
-        Makes the checks (`fraudlake.service.model_watch.admit`) on a version in the registry or here.
+        Makes the checks (`model_watch.admit`) on a version in the registry or here.
 
     Examples
     --------
