@@ -25,9 +25,10 @@ import aiohttp
 import numpy as np
 import psutil
 
-from fraudlake import options, session
+from fraudlake import instants, session
 from fraudlake.datasets import load_dataset
-from fraudlake.lake.tables import SCORES, TRANSACTIONS, Lake, time_range
+from fraudlake.instants import time_range
+from fraudlake.lake.tables import SCORES, TRANSACTIONS, Lake
 
 MOST_REQUESTS = 20_000
 
@@ -125,8 +126,8 @@ def ready(server, port):
 
 def main(**words):
     words = {"callers": "100", "seconds": "20", "batch": "64", "logs": "/tmp", **words}  # noqa: S108
-    start, end = options.parse_instant(words["from"]), words.get("to")
-    end = options.parse_instant(end) if end else None
+    start, end = instants.parse_instant(words["from"]), words.get("to")
+    end = instants.parse_instant(end) if end else None
     dataset = load_dataset(words["dataset"])
     bodies, expected, version = transactions(words["lake"], dataset, start, end)
     print(f"{len(bodies)} transactions, model version {version}")

@@ -36,7 +36,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from fraudlake.ingest import kafka
-from fraudlake.options import parse_duration
+from fraudlake.instants import parse_duration
 
 SLICE_S = 0.02
 DAY_S = 86_400

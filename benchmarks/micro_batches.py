@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from fraudlake import options, session
+from fraudlake import instants, session
 from fraudlake.datasets import load_dataset
 from fraudlake.features.definition import load_feature_set
 from fraudlake.ingest import sources
@@ -54,7 +54,7 @@ def lengthen(log: Path, commits: int) -> None:
 
 
 def main(lake, input, size="10000", batches="8", commits="0", **more):  # noqa: A002 - as in jobs
-    seam, size, batches = options.parse_instant(more["from"]), int(size), int(batches)
+    seam, size, batches = instants.parse_instant(more["from"]), int(size), int(batches)
     dataset, feature_set = load_dataset("handbook"), load_feature_set("handbook")
     payments = ds.dataset(input).to_table().sort_by("TX_DATETIME")
     payments = payments.filter(pc.field("TX_DATETIME") >= seam.replace(tzinfo=None))

@@ -15,13 +15,13 @@ from typing import Any
 
 from pydantic import Field
 
-from fraudlake import job, options
+from fraudlake import instants, job, options
 
 
 class Arguments(job.Arguments):
     lake: options.Lake = Field("build/demo/lake", description="folder of the demo's tables")
     customers: int = Field(2000, ge=200, description="customers; each makes 2 transactions a day")
-    from_: options.Instant = Field(
+    from_: instants.Instant = Field(
         datetime(2026, 1, 1, tzinfo=UTC), alias="from", description="first day, UTC"
     )
     alerts: options.Count = Field(20, description="alert budget, flagged transactions a day")
@@ -34,7 +34,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.reports import terminal
 
     def day(number: int) -> str:
-        return options.format_instant(args.from_ + timedelta(days=number))
+        return instants.format_instant(args.from_ + timedelta(days=number))
 
     def step(name: str, **values: Any) -> job.Result:
         steps.append(name)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from fraudlake import job, names, options
+from fraudlake import instants, job, names, options
 
 
 class Arguments(job.Arguments):
@@ -31,10 +31,10 @@ class Arguments(job.Arguments):
     table: options.FeatureTable = Field(
         "features", description="feature table of the lake: features, or features_NAME"
     )
-    from_: options.Instant | None = Field(
+    from_: instants.Instant | None = Field(
         None, alias="from", description="first day or instant to build, UTC, included"
     )
-    to: options.Instant | None = Field(None, description="end of the range, UTC, excluded")
+    to: instants.Instant | None = Field(None, description="end of the range, UTC, excluded")
 
     @model_validator(mode="after")
     def _features_fit(self) -> Arguments:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from fraudlake import job, names, options
+from fraudlake import instants, job, names, options
 
 
 class Arguments(job.Arguments):
@@ -26,10 +26,10 @@ class Arguments(job.Arguments):
     table: options.FeatureTable = Field(
         "features", description="feature table of the lake: features, or features_NAME"
     )
-    from_: options.Instant | None = Field(
+    from_: instants.Instant | None = Field(
         None, alias="from", description="first day or instant to compare, UTC, included"
     )
-    to: options.Instant | None = Field(None, description="end of the range, UTC, excluded")
+    to: instants.Instant | None = Field(None, description="end of the range, UTC, excluded")
     alerts: options.Count = Field(100, description="alert budget the flags were made with")
     state: options.InputPath | None = Field(
         None,
@@ -55,7 +55,8 @@ class Arguments(job.Arguments):
 def run(spark: Any, args: Arguments) -> job.Result:
     """Load the model, recompute, compare, report."""
     from fraudlake.errors import DataError
-    from fraudlake.lake.tables import FEATURES, Lake, time_range
+    from fraudlake.instants import time_range
+    from fraudlake.lake.tables import FEATURES, Lake
     from fraudlake.models import bundle
     from fraudlake.registry import Registry
     from fraudlake.scoring import parity

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import Field
 
-from fraudlake import job, names, options
+from fraudlake import instants, job, names, options
 
 
 class Arguments(job.Arguments):
@@ -29,10 +29,10 @@ class Arguments(job.Arguments):
     table: options.FeatureTable = Field(
         "features", description="feature table of the lake: features, or features_NAME"
     )
-    from_: options.Instant | None = Field(
+    from_: instants.Instant | None = Field(
         None, alias="from", description="first day or instant to look at, UTC, included"
     )
-    to: options.Instant | None = Field(None, description="end of the range, UTC, excluded")
+    to: instants.Instant | None = Field(None, description="end of the range, UTC, excluded")
     output: options.OutputPath = Field("build/review", description="folder of table and picture")
 
 
@@ -43,8 +43,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.errors import DataError
     from fraudlake.features.definition import load_feature_set
     from fraudlake.features.explain import cost
+    from fraudlake.instants import time_range
     from fraudlake.lake import run_metrics
-    from fraudlake.lake.tables import FEATURES, LABELS, Lake, time_range
+    from fraudlake.lake.tables import FEATURES, LABELS, Lake
     from fraudlake.reports import feature_review, terminal
 
     lake = Lake(spark, args.lake, args.table)

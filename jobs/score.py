@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from fraudlake import job, options
+from fraudlake import instants, job, options
 
 
 class Arguments(job.Arguments):
@@ -22,10 +22,10 @@ class Arguments(job.Arguments):
     table: options.FeatureTable = Field(
         "features", description="feature table of the lake: features, or features_NAME"
     )
-    from_: options.Instant | None = Field(
+    from_: instants.Instant | None = Field(
         None, alias="from", description="first day or instant to score, UTC, included"
     )
-    to: options.Instant | None = Field(None, description="end of the range, UTC, excluded")
+    to: instants.Instant | None = Field(None, description="end of the range, UTC, excluded")
     alerts: options.Count = Field(100, description="alert budget, flagged transactions a day")
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from fraudlake import job, options
+from fraudlake import instants, job, options
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 class Arguments(job.Arguments):
     output: options.OutputPath = Field(description="folder for the files")
-    from_: options.Instant = Field(
+    from_: instants.Instant = Field(
         datetime(2026, 1, 1, tzinfo=UTC), alias="from", description="first day, UTC"
     )
     days: int = Field(60, ge=1, le=3660, description="number of days")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from fraudlake import job, names, options
+from fraudlake import instants, job, names, options
 
 _LOOK_S = 30.0  # between two looks at the registry's aliases, at most
 _STALL_S = 600  # a micro-batch in hand for longer: the service does not live
@@ -40,15 +40,15 @@ class Arguments(job.Arguments):
         "handbook", description="feature set: name in conf/features, or YAML"
     )
     model: str = Field("champion", description="alias or version number of the model")
-    from_: options.Instant | None = Field(
+    from_: instants.Instant | None = Field(
         None,
         alias="from",
         description="where the stream takes over: earlier transactions of the lake are history; "
         "left out, just after the lake's last transaction",
     )
-    to: options.Instant | None = Field(None, description="leave events from here on alone, UTC")
+    to: instants.Instant | None = Field(None, description="leave events from here on alone, UTC")
     alerts: options.Count = Field(100, description="alert budget, flagged transactions a day")
-    trigger: options.Duration | None = Field(
+    trigger: instants.Duration | None = Field(
         None,
         description="time between micro-batches of a service; left out: score what is there, stop",
     )
@@ -59,7 +59,7 @@ class Arguments(job.Arguments):
         description="highest share of bad records in a micro-batch of 100 or more; above it the "
         "stream stops and leaves the batch as it is",
     )
-    replay: options.Duration | None = Field(
+    replay: instants.Duration | None = Field(
         None,
         description="back-test: cut the input into slices of this length of event time, in event "
         "order, one micro-batch each",

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from fraudlake import job, names, options
+from fraudlake import instants, job, names, options
 
 
 class Arguments(job.Arguments):
@@ -27,19 +27,19 @@ class Arguments(job.Arguments):
         "features", description="feature table of the lake: features, or features_NAME"
     )
     model: names.ContenderName = Field("xgboost", description="contender: name in conf/models")
-    train_from: options.Instant = Field(
+    train_from: instants.Instant = Field(
         description="first day or instant of training, UTC, included"
     )
-    train_to: options.Instant = Field(description="end of training, UTC, excluded")
-    delay: options.Duration | None = Field(
+    train_to: instants.Instant = Field(description="end of training, UTC, excluded")
+    delay: instants.Duration | None = Field(
         None,
         description="from train_to to the training date, for labels to mature; if left out, "
         "the data set's label delay",
     )
-    test_from: options.Instant | None = Field(
+    test_from: instants.Instant | None = Field(
         None, description="start of the test, UTC, included; if left out, train_to + delay"
     )
-    test_to: options.Instant | None = Field(
+    test_to: instants.Instant | None = Field(
         None, description="end of the test, UTC, excluded; if left out, as long as the training"
     )
     alerts: Annotated[int, Field(ge=1, le=1000)] = Field(

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import Field
 
-from fraudlake import job, names, options, resources
+from fraudlake import instants, job, names, options, resources
 from fraudlake.errors import ConfigError
 
 WRONG = {
@@ -71,9 +71,9 @@ def test_wrong_configuration(command):
 
 class Arguments(job.Arguments):
     lake: options.Lake = Field("build/lake", description="the lake")
-    from_: options.Instant | None = Field(None, alias="from", description="start")
+    from_: instants.Instant | None = Field(None, alias="from", description="start")
     alerts: options.Count = Field(100, description="alerts a day")
-    delay: options.Duration = Field("7d", description="label delay")
+    delay: instants.Duration = Field("7d", description="label delay")
 
 
 def test_later_words_win(tmp_path):

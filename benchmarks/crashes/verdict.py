@@ -16,7 +16,8 @@ def recomputed(spark, world: World) -> tuple[dict[int, pd.Series], pd.Series, se
     from fraudlake.features.build import build
     from fraudlake.features.definition import load_feature_set
     from fraudlake.ingest.pipeline import ingest
-    from fraudlake.lake.tables import FEATURES, QUARANTINE, TRANSACTIONS, Lake, time_range
+    from fraudlake.instants import time_range
+    from fraudlake.lake.tables import FEATURES, QUARANTINE, TRANSACTIONS, Lake
     from fraudlake.registry import Registry
     from fraudlake.scoring.apply import score_rows
 

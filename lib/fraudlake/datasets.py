@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo, available_timezones
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fraudlake import options, resources
+from fraudlake import instants, resources
+from fraudlake.config import explain
 from fraudlake.errors import ConfigError
-from fraudlake.job import explain
 
 EVENT_COLUMNS = ("tx_id", "event_time", "amount")
 _NAME = re.compile(r"[A-Za-z]\w*$")
@@ -87,7 +87,7 @@ class Label(BaseModel):
 
     source: str = Field(description="raw field that says fraud (1, true) or not (0, false)")
     known_at: str | None = Field(None, description="raw field with the time it became known")
-    delay: options.Duration = Field(
+    delay: instants.Duration = Field(
         description="after this long a label is mature; also known_at − event_time where no "
         "field gives known_at"
     )

@@ -23,8 +23,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fraudlake import resources
+from fraudlake.config import explain
 from fraudlake.errors import ConfigError, FraudlakeError
-from fraudlake.options import format_instant
+from fraudlake.instants import format_instant
 
 log = logging.getLogger("fraudlake")
 
@@ -32,52 +33,12 @@ Result = dict[str, Any]
 
 # What Java and Python say where a write finds no room.
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
-_PLAIN = {
-    "int_parsing": "a whole number",
-    "int_type": "a whole number",
-    "float_parsing": "a number",
-}
 
 
 class Arguments(BaseModel):
     """Arguments of a job. Field descriptions are what `--help` prints; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-def explain(error: Exception, model: type[BaseModel]) -> list[str]:
-    """One sentence for each problem: the key, what was given, what was expected."""
-    if not isinstance(error, ValidationError):
-        return [f"got {' '.join(str(error).split())!r}, expected YAML keys and values"]
-    known = _keys(model)
-    problems = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        problems += [f"{key}: {text}" if key else text for text in _sentences(item, known)]
-    return problems
-
-
-def _sentences(item: Any, known: dict[str, str]) -> list[str]:
-    """What one pydantic error says, without its key."""
-    inner = item.get("ctx", {}).get("error")
-    if isinstance(inner, ConfigError):
-        return inner.problems
-    if item["type"] == "missing":
-        return [f"missing, expected {known.get(str(item['loc'][0])) or 'a value'}"]
-    if item["type"] == "extra_forbidden":
-        close = get_close_matches(str(item["loc"][-1]), known, n=1)
-        hint = f"; did you mean {close[0]}?" if close and len(item["loc"]) == 1 else ""
-        at_top = f", expected one of {', '.join(known)}" if len(item["loc"]) == 1 else ""
-        return [f"unknown key{at_top}{hint}"]
-    wanted = _PLAIN.get(item["type"], item["msg"])
-    wanted = wanted.removeprefix("Value error, ").removeprefix("Input should be ")
-    if isinstance(item["input"], (dict, BaseModel)):
-        return [f"expected {wanted}"]
-    return [f"got {item['input']!r}, expected {wanted}"]
-
-
-def _keys(model: type[BaseModel]) -> dict[str, str]:
-    return {f.alias or name: f.description or "" for name, f in model.model_fields.items()}
 
 
 def parse(model: type[Arguments], words: Sequence[str]) -> Arguments:

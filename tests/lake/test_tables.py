@@ -12,7 +12,7 @@ import pytest
 
 from fraudlake.errors import DataError
 from fraudlake.lake import delta_log
-from fraudlake.lake.tables import FLAGGED, LABELS, METRICS, TABLES, Lake, time_range
+from fraudlake.lake.tables import FLAGGED, LABELS, METRICS, TABLES, Lake
 
 SCHEMA = ", ".join(f"{name} {kind}" for name, kind in LABELS.columns.items())
 
@@ -167,12 +167,3 @@ def test_root_beneath_the_working_folder(spark, tmp_path, monkeypatch):
 def test_missing_table_names_the_way(lake):
     with pytest.raises(DataError, match="run the job that writes it first"):
         lake.read(LABELS)
-
-
-def test_time_range():
-    start, end = datetime(2018, 8, 1, tzinfo=UTC), datetime(2018, 8, 2, tzinfo=UTC)
-    assert time_range(None, None) == "true"
-    assert time_range(start, end) == (
-        "event_time >= TIMESTAMP '2018-08-01T00:00:00+00:00' AND "
-        "event_time < TIMESTAMP '2018-08-02T00:00:00+00:00'"
-    )

@@ -4,7 +4,8 @@ import pytest
 from tests.worlds import END, SEAM
 
 from fraudlake.errors import ConfigError, DataError
-from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, time_range
+from fraudlake.instants import time_range
+from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import REASONS_PER_FLAG, score_rows
 from fraudlake.scoring.batch import score_range

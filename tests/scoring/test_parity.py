@@ -15,7 +15,8 @@ from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
 from fraudlake.ingest import sources
-from fraudlake.lake.tables import FEATURES, LABELS, SCORES, Lake, time_range
+from fraudlake.instants import time_range
+from fraudlake.lake.tables import FEATURES, LABELS, SCORES, Lake
 from fraudlake.scoring import parity
 
 pytestmark = pytest.mark.usefixtures("planned_at_once")

@@ -13,10 +13,10 @@ from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
 from fraudlake.features.build import build
 from fraudlake.features.definition import load_feature_set
-from fraudlake.lake.tables import FEATURES, SCORES, Lake, time_range
+from fraudlake.instants import format_instant, time_range
+from fraudlake.lake.tables import FEATURES, SCORES, Lake
 from fraudlake.models import bundle
 from fraudlake.models.calibration import Calibration
-from fraudlake.options import format_instant
 from fraudlake.scoring.apply import score_rows
 
 pytestmark = pytest.mark.usefixtures("planned_at_once")

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from fraudlake import options
+from fraudlake import instants
 from fraudlake.errors import ConfigError
 from fraudlake.features.feature import (
     COMPARING,
@@ -98,7 +98,7 @@ class Operation(_Block):
     name: OperationName
     column: str = ""
     other: str = ""
-    half_life: Annotated[options.Duration, Field(gt=timedelta(0))] | None = None
+    half_life: Annotated[instants.Duration, Field(gt=timedelta(0))] | None = None
     k: int | None = Field(None, ge=1, le=100)
 
     @model_validator(mode="before")
@@ -147,7 +147,7 @@ class Operation(_Block):
         if self.name == "last":
             return [(f"last{nth}", nth) for nth in range(1, (self.k or 0) + 1)]
         if self.half_life:
-            return [(f"decay{options.format_duration(self.half_life)}", 0)]
+            return [(f"decay{instants.format_duration(self.half_life)}", 0)]
         return [(self.name, 0)]
 
 
@@ -162,10 +162,10 @@ class WindowBlock(_Block):
         tuple[_Name, ...], BeforeValidator(lambda e: (e,) if isinstance(e, str) else e)
     ] = Field(min_length=1)
     operations: tuple[Operation, ...] = Field(min_length=1)
-    windows: tuple[Annotated[options.Duration, Field(gt=timedelta(0), le=_CENTURY)], ...] = Field(
+    windows: tuple[Annotated[instants.Duration, Field(gt=timedelta(0), le=_CENTURY)], ...] = Field(
         min_length=1
     )
-    delay: Annotated[options.Duration, Field(le=_CENTURY)] = timedelta(0)
+    delay: Annotated[instants.Duration, Field(le=_CENTURY)] = timedelta(0)
     current: bool = Field(True, description="whether the transaction itself counts")
     ties: bool = Field(True, description="whether earlier ones of the same instant count")
     empty: float | None = Field(
@@ -205,8 +205,8 @@ class WindowBlock(_Block):
                 if o.name in COMPARING
             ]
         problems += [
-            f"got a window of {options.format_duration(window)} with a half-life of "
-            f"{options.format_duration(o.half_life)}, expected at most {_HALF_LIVES} half-lives: "
+            f"got a window of {instants.format_duration(window)} with a half-life of "
+            f"{instants.format_duration(o.half_life)}, expected at most {_HALF_LIVES} half-lives: "
             "what is older weighs nothing"
             for o in self.operations
             for window in self.windows
@@ -226,9 +226,9 @@ class WindowBlock(_Block):
 
     def _feature(self, window: timedelta, operation: Operation, word: str, nth: int) -> Feature:
         column = "" if operation.name == "speed" else operation.column
-        parts = [*self.entity, word, column, options.format_duration(window)]
+        parts = [*self.entity, word, column, instants.format_duration(window)]
         if self.delay:
-            parts.append(f"delay{options.format_duration(self.delay)}")
+            parts.append(f"delay{instants.format_duration(self.delay)}")
         return Feature(
             "_".join(part for part in parts if part),
             "window",

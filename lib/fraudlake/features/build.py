@@ -17,8 +17,8 @@ from fraudlake.features.increment import increment, write
 from fraudlake.features.layout import by_time
 from fraudlake.features.touched import WholeBuildError
 from fraudlake.features.versions import converted
-from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake, Table, time_range
-from fraudlake.options import format_instant, parse_instant
+from fraudlake.instants import format_instant, parse_instant, time_range
+from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

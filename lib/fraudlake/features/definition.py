@@ -21,11 +21,11 @@ from pydantic import (
     model_validator,
 )
 
-from fraudlake import options, resources
+from fraudlake import instants, resources
+from fraudlake.config import explain
 from fraudlake.errors import ConfigError
 from fraudlake.features.blocks import Block
 from fraudlake.features.feature import Feature
-from fraudlake.job import explain
 
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
@@ -177,8 +177,8 @@ def _label_problem(feature: Feature, dataset: Dataset) -> str | None:
     delay = timedelta(microseconds=feature.delay)
     if delay < dataset.label.delay:
         return (
-            f"got delay {options.format_duration(delay)}, expected at least "
-            f"{options.format_duration(dataset.label.delay)}, the label delay of data set "
+            f"got delay {instants.format_duration(delay)}, expected at least "
+            f"{instants.format_duration(dataset.label.delay)}, the label delay of data set "
             f"{dataset.name}: the labels of younger transactions are not known yet, and would "
             "be counted as honest"
         )

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fraudlake.features.definition import FeatureSet
 from fraudlake.features.feature import Feature
-from fraudlake.options import format_duration
+from fraudlake.instants import format_duration
 
 # Operation → what it is of the events in the window ({c}: column, {o}: second column, {n}: which).
 _MEANING = {

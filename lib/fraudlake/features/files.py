@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fraudlake import atomic
 from fraudlake.errors import DataError
 
 _ALIGNED = 64
@@ -63,18 +63,7 @@ def write(path: Path, arrays: Mapping[str, NDArray]) -> None:
         crc = zlib.crc32(data, crc)
     first = json.dumps({"crc32": crc, "size": at, "arrays": header}).encode()
     first += b" " * (-(len(first) + 1) % _ALIGNED) + b"\n"
-    replace(path, first, *chunks)
-
-
-def replace(path: Path, *content: bytes) -> None:
-    """Write bytes; what stands there is replaced at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.writelines(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    atomic.replace(path, first, *chunks)
 
 
 def read(path: Path) -> dict[str, NDArray]:

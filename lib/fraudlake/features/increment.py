@@ -13,16 +13,9 @@ from fraudlake.features.compute import compute
 from fraudlake.features.definition import FeatureSet
 from fraudlake.features.hot import find_cuts, reach_of
 from fraudlake.features.layout import by_time
-from fraudlake.features.touched import MICROS, between, touched
-from fraudlake.lake.tables import (
-    FEATURES,
-    FLAGGED,
-    SCORES,
-    TRANSACTIONS,
-    Lake,
-    Table,
-    time_range,
-)
+from fraudlake.features.touched import MICROS, touched
+from fraudlake.instants import closed_range, time_range
+from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Lake, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -95,7 +88,9 @@ def increment(
 
         targets, first, last = touched(lake, feature_set, entities, since, until, statements, kept)
         reach = feature_set.lookback // timedelta(microseconds=1)
-        reached = lake.read(TRANSACTIONS, until["transactions"]).where(between(first - reach, last))
+        reached = lake.read(TRANSACTIONS, until["transactions"]).where(
+            closed_range(first - reach, last)
+        )
         rows = compute(
             targets,
             _context(reached, targets, feature_set, entities),
@@ -104,7 +99,7 @@ def increment(
             entities,
             find_cuts(reached, feature_set, entities),
         )
-        standing = lake.read(FEATURES).where(between(first, last))
+        standing = lake.read(FEATURES).where(closed_range(first, last))
         yield _counted(lake, kept(_different(rows, standing)))
 
 

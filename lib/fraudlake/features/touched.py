@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fraudlake.features.definition import FeatureSet
 from fraudlake.features.feature import Feature
 from fraudlake.features.hot import reach_of
+from fraudlake.instants import closed_range
 from fraudlake.lake.frames import union
 from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake, Table
 
@@ -122,7 +123,7 @@ def _on_frauds(
     earliest = matter.agg(F.unix_micros(F.min("known_at"))).collect()[0][0]
     reach = reach_of([f for f in feature_set.features if f.over_labels])
     # An older transaction has left all windows before the statement was known.
-    young = transactions.where(between((earliest or 0) - reach, None))
+    young = transactions.where(closed_range((earliest or 0) - reach, None))
     return matter.select("tx_id", "known_at").join(young, "tx_id")
 
 
@@ -178,7 +179,7 @@ def _touched(
     starts = [added.select(F.expr(MICROS).alias("_start"))]
     starts += [frame.select("_start") for _, _, frame in spans]
     first = union(starts).agg(F.min("_start")).collect()[0][0]
-    rows = transactions.where("false" if first is None else between(first, None))
+    rows = transactions.where("false" if first is None else closed_range(first, None))
     rows = rows.join(added.select("tx_id", F.lit(True).alias("_hit")), "tx_id", "left")
     for keys, length, frame in spans:
         span = frame.withColumnsRenamed({key: f"_of_{key}" for key in keys})
@@ -193,9 +194,3 @@ def _touched(
         rows = rows.join(span, [*same, *inside], "left")
         rows = rows.select(*transactions.columns, hit.alias("_hit"))
     return rows.where("_hit").drop("_hit")
-
-
-def between(first: int, last: int | None) -> str:
-    """SQL condition first ≤ event_time ≤ last, microseconds; None: no bound."""
-    after = f"event_time >= timestamp_micros({first})"
-    return after if last is None else f"{after} AND event_time <= timestamp_micros({last})"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError
@@ -411,19 +410,3 @@ def _settings(settings: Mapping[str, str]) -> str:
     escaped = {n: v.replace("\\", "\\\\").replace("'", "\\'") for n, v in settings.items()}
     quoted = ", ".join(f"'{name}' = '{value}'" for name, value in escaped.items())
     return f"TBLPROPERTIES ({quoted})"
-
-
-def time_range(start: datetime | None, end: datetime | None, column: str = "event_time") -> str:
-    """SQL condition start ≤ column < end; `true` where neither bound is given.
-
-    >>> time_range(datetime(2018, 8, 1), None)
-    "event_time >= TIMESTAMP '2018-08-01T00:00:00+00:00'"
-    """
-    from datetime import UTC
-
-    parts = []
-    for sign, bound in ((">=", start), ("<", end)):
-        if bound is not None:
-            instant = bound.replace(tzinfo=UTC) if bound.tzinfo is None else bound
-            parts.append(f"{column} {sign} TIMESTAMP '{instant.isoformat()}'")
-    return " AND ".join(parts) or "true"

@@ -8,8 +8,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fraudlake import resources
+from fraudlake.config import explain
 from fraudlake.errors import ConfigError
-from fraudlake.job import explain
 
 Positive = Annotated[int, Field(ge=1)]
 

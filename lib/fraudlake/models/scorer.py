@@ -14,8 +14,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from fraudlake.errors import ConfigError
+from fraudlake.instants import Duration
 from fraudlake.models.encoding import Encoding
-from fraudlake.options import Duration
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 

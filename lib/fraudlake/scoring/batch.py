@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Lake, time_range
+from fraudlake.instants import time_range
+from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Lake
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from fraudlake.lake.tables import FLAGGED, SCORES, Lake, time_range
+from fraudlake.instants import time_range
+from fraudlake.lake.tables import FLAGGED, SCORES, Lake
 from fraudlake.scoring.apply import score_rows
 
 if TYPE_CHECKING:

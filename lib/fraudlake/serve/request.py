@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
+from fraudlake.config import explain
 from fraudlake.datasets import Column, Dataset
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition import FeatureSet
 from fraudlake.ingest.checks import EARLIEST
-from fraudlake.job import explain
-from fraudlake.options import parse_instant
+from fraudlake.instants import parse_instant
 
 _MONEY_LIMIT = 10**16
 _EXPECTED = {

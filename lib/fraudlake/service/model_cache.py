@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fraudlake import atomic
 from fraudlake.errors import FraudlakeError
-from fraudlake.features import files
 from fraudlake.models import bundle
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ class Shelf:
         # A registry that was made anew counts its versions from 1 again.
         if not (place / _NOTES).exists() or self.describe(version)["sha256"] != model.digest:
             for name, content in model.files.items():
-                files.replace(place / name, content)
+                atomic.replace(place / name, content)
             golden = self._registry.describe(version).get("golden")
             notes = json.dumps({"sha256": model.digest, "golden": golden})
-            files.replace(place / _NOTES, notes.encode())
-        files.replace(self.folder / f"{alias}.json", json.dumps(version).encode())
+            atomic.replace(place / _NOTES, notes.encode())
+        atomic.replace(self.folder / f"{alias}.json", json.dumps(version).encode())
         return model
 
     def last(self, alias: str) -> Model:

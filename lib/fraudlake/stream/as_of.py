@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from fraudlake.errors import DataError
 from fraudlake.features.compute import compute
 from fraudlake.features.feature import key_columns
+from fraudlake.instants import time_range
 from fraudlake.lake.frames import union
-from fraudlake.lake.tables import LABELS, time_range
+from fraudlake.lake.tables import LABELS
 from fraudlake.stream.state import LATENESS
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError
-from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake, Table, time_range
-from fraudlake.options import format_instant, parse_instant
+from fraudlake.instants import format_instant, parse_instant, time_range
+from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from fraudlake.lake.tables import time_range
+from fraudlake.instants import time_range
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

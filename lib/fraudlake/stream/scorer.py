@@ -22,8 +22,9 @@ from fraudlake.errors import DataError, FraudlakeError
 from fraudlake.features import online
 from fraudlake.ingest import checks
 from fraudlake.ingest.files import readable
+from fraudlake.instants import left_open_range, time_range
 from fraudlake.lake.frames import cut
-from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table, time_range
+from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import create_tables, stamps
@@ -218,10 +219,10 @@ class StreamScorer:
         from pyspark.sql import functions as F
 
         history, batch_id, decision = self.memory.history, manifest.batch_id, manifest.decision
-        within = between("event_time", first - 1, last)
+        within = left_open_range("event_time", first - 1, last)
         oldest = self.memory.oldest(manifest.newest)
         if first < oldest:
-            known = history.before(batch_id, between("event_time", first - 1, oldest))
+            known = history.before(batch_id, left_open_range("event_time", first - 1, oldest))
             known = known.select("tx_id")
             rows = rows.join(known, "tx_id", "left_anti")
         entities, places = self.dataset.entities, self.memory.places(manifest)
@@ -295,15 +296,6 @@ def _published(checked: DataFrame) -> pa.Table | None:
         return None
     tenths = F.floor(F.unix_millis("published_at") / 100)
     return checked.groupBy(tenths.alias("at")).agg(F.count("*").alias("n")).toArrow()
-
-
-def between(column: str, after: int, until: int) -> str:
-    """SQL condition after < column ≤ until, both in microseconds since 1970 UTC.
-
-    >>> between("event_time", 0, 5)
-    'event_time > timestamp_micros(0) AND event_time <= timestamp_micros(5)'
-    """
-    return f"{column} > timestamp_micros({after}) AND {column} <= timestamp_micros({until})"
 
 
 def run_stream(

@@ -18,11 +18,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fraudlake import atomic
 from fraudlake.errors import DataError
-from fraudlake.features import files, online
+from fraudlake.features import online
 from fraudlake.features.tasks import LABELS as STORE_OF_LABELS
 from fraudlake.features.tasks import Place
-from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, time_range
+from fraudlake.instants import time_range
+from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES
 from fraudlake.session import slots
 from fraudlake.stream.manifest import (
     BATCH,
@@ -267,7 +269,7 @@ class Memory(StateFolder):
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    files.replace(path, json.dumps(content).encode())
+    atomic.replace(path, json.dumps(content).encode())
 
 
 def _micros(instant: datetime) -> int:

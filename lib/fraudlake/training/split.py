@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraudlake.errors import ConfigError, DataError
-from fraudlake.lake.tables import time_range
-from fraudlake.options import format_duration, format_instant
+from fraudlake.instants import format_duration, format_instant, time_range
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

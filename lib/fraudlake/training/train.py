@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from fraudlake.instants import parse_instant
 from fraudlake.lake import run_metrics
-from fraudlake.options import parse_instant
 from fraudlake.training import measures
 from fraudlake.training.trial import Trial, gather, persist
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import ConfigError, DataError
-from fraudlake.lake.tables import FEATURES, LABELS, Lake, time_range
+from fraudlake.instants import time_range
+from fraudlake.lake.tables import FEATURES, LABELS, Lake
 from fraudlake.models.encoding import MOST, Encoding, learn
 from fraudlake.training.split import Split, count, test_rows, training_rows
 
