@@ -13,7 +13,6 @@ later weeks (chapter 7) and are no like-for-like comparison.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -32,11 +31,7 @@ TEST = {"test_from": "2018-08-08", "test_to": "2018-08-15"}
 ROWS = {"rows_train": 67240, "frauds_train": 598, "rows_test": 58264, "frauds_test": 385}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", help="Parquet files of the five months")
-    parser.add_argument("lake", nargs="?", default="build/handbook/lake")
-    words = parser.parse_args()
+def main(folder: str, lake: str = "build/handbook/lake") -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
     logging.getLogger("fraudlake").setLevel(logging.INFO)
     spark = session.open_spark("handbook week")
@@ -44,11 +39,11 @@ def main() -> None:
 
     def run(name, key, **values):
         started = time.monotonic()
-        results[key] = job.call(name, spark, lake=words.lake, **values)
+        results[key] = job.call(name, spark, lake=lake, **values)
         seconds[key] = time.monotonic() - started
         print(json.dumps(results[key], default=str), file=sys.stderr)
 
-    run("ingest", "ingest", dataset="handbook", input=words.folder)
+    run("ingest", "ingest", dataset="handbook", input=folder)
     # The three weeks that are trained on, wait for their labels, and are tested on.
     run("features", "features", **{"from": TRAIN["train_from"], "to": TEST["test_to"]})
     for contender in ("xgboost", "mlp"):
@@ -72,4 +67,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from words import call
+
+    call(main)

@@ -1,7 +1,7 @@
 """Sends fuzzed records through a real topic into a running stream service, and reconciles.
 
     python benchmarks/hostile.py lake=build/handbook topic=kafka://127.0.0.1:9092/hostile \
-        from=2018-08-25 [count=1000000] [seed=0] [records=50000]
+        from=2018-08-25 [count=1000000] [seed=0] [batch=50000]
 
 `lake` has the Handbook's transactions up to `from`, its labels and a champion; its tables are
 written to, so give a copy. The topic is made. Records are sound ones, copies of sound ones, some
@@ -294,14 +294,21 @@ class Peak(threading.Thread):
                 time.sleep(2)
 
 
-def main(lake: str, topic: str, count: str = "1000000", seed: str = "0", **more: str) -> int:
+def main(
+    lake: str,
+    topic: str,
+    from_: str,
+    count: str = "1000000",
+    seed: str = "0",
+    batch: str = "50000",
+) -> int:
     import pyarrow.dataset as ds
     from confluent_kafka import Producer
     from confluent_kafka.admin import AdminClient, NewTopic
 
     from fraudlake.ingest import kafka
 
-    address, start = kafka.named(topic), datetime.fromisoformat(more["from"])
+    address, start = kafka.named(topic), datetime.fromisoformat(from_)
     admin = AdminClient({"bootstrap.servers": address.servers})
     admin.create_topics([NewTopic(address.name, 2, 1)])[address.name].result(20)
     producer = Producer({"bootstrap.servers": address.servers, "linger.ms": 10})
@@ -324,9 +331,9 @@ def main(lake: str, topic: str, count: str = "1000000", seed: str = "0", **more:
         folder = Path(name)
         log = folder / "log"
         words = {
-            "lake": lake, "input": topic, "dataset": data_set(folder), "from": more["from"],
+            "lake": lake, "input": topic, "dataset": data_set(folder), "from": from_,
             "to": (start + timedelta(days=1)).isoformat(), "bad": 1, "metrics": METRICS,
-            "records": more.get("records", 50_000), "logs": "json",
+            "records": batch, "logs": "json",
         }  # fmt: skip
         command = [str(Path(sys.executable).with_name("fraudlake")), "stream"]
         started = time.monotonic()
@@ -363,4 +370,6 @@ def main(lake: str, topic: str, count: str = "1000000", seed: str = "0", **more:
 
 
 if __name__ == "__main__":
-    sys.exit(main(**dict(word.split("=", 1) for word in sys.argv[1:])))
+    from words import call
+
+    call(main)

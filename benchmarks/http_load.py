@@ -82,17 +82,16 @@ async def ask(port, bodies, expected, callers, seconds):
         return np.array(latencies), wrong, time.perf_counter() - begun
 
 
-def measured(words, batch, version, bodies, expected):
+def measured(serve, batch, log, bodies, expected, callers, seconds):
     port = free_port()
     command = [
-        sys.executable, "-m", "fraudlake.cli", "serve", f"lake={words['lake']}",
-        f"dataset={words['dataset']}", f"model={version}", f"listen={port}", f"batch={batch}",
-    ]  # fmt: skip
-    with Path(words["logs"], f"http_load_{batch}.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
+        *(sys.executable, "-m", "fraudlake.cli", "serve"),
+        *(*serve, f"listen={port}", f"batch={batch}"),
+    ]
+    with log.open("w") as file:
+        server = subprocess.Popen(command, stdout=file, stderr=file)
     try:
         ready(server, port)
-        callers, seconds = int(words["callers"]), float(words["seconds"])
         asyncio.run(ask(port, bodies, expected, callers, 2))
         before = sum(psutil.Process(server.pid).cpu_times()[:2])
         latencies, wrong, took = asyncio.run(ask(port, bodies, expected, callers, seconds))
@@ -124,16 +123,20 @@ def ready(server, port):
     sys.exit("the server did not start: see its log")
 
 
-def main(**words):
-    words = {"callers": "100", "seconds": "20", "batch": "64", "logs": "/tmp", **words}  # noqa: S108
-    start, end = instants.parse_instant(words["from"]), words.get("to")
-    end = instants.parse_instant(end) if end else None
-    dataset = load_dataset(words["dataset"])
-    bodies, expected, version = transactions(words["lake"], dataset, start, end)
+def main(
+    lake, dataset, from_, to="", callers="100", seconds="20", batch="64", logs="/tmp"  # noqa: S108
+):  # fmt: skip
+    start, end = instants.parse_instant(from_), instants.parse_instant(to) if to else None
+    bodies, expected, version = transactions(lake, load_dataset(dataset), start, end)
     print(f"{len(bodies)} transactions, model version {version}")
-    for batch in (1, int(words["batch"])):
-        print(json.dumps(measured(words, batch, version, bodies, expected)), flush=True)
+    serve = [f"lake={lake}", f"dataset={dataset}", f"model={version}"]
+    for size in (1, int(batch)):
+        log = Path(logs, f"http_load_{size}.log")
+        found = measured(serve, size, log, bodies, expected, int(callers), float(seconds))
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":
-    main(**dict(word.split("=") for word in sys.argv[1:]))
+    from words import call
+
+    call(main)

@@ -24,7 +24,6 @@ The last line is one JSON object: records sent and refused, seconds, CPU seconds
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -40,13 +39,12 @@ from fraudlake.instants import parse_duration
 
 SLICE_S = 0.02
 DAY_S = 86_400
-DEFAULTS = {"time": "TX_DATETIME", "key": "CUSTOMER_ID", "partitions": "2", "seed": "0"}
 
 
 def records(path: Path, words: dict[str, str]) -> Iterator[tuple[str, str, bytes]]:
     """Event time, key and value of each record, file by file."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    start, end = words.get("from", ""), words.get("to", "9999")
+    start, end = words["from_"], words["to"]
     for file in files:
         for row in parquet(file, words["time"]) if file.suffix == ".parquet" else lines(file):
             moment = row[words["time"]]
@@ -71,15 +69,15 @@ def parquet(file: Path, time_field: str) -> Iterator[dict]:
         yield from batch.to_pylist()
 
 
-def main() -> None:
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    path, address, *rest = sys.argv[1:]
-    words = DEFAULTS | dict(word.split("=", 1) for word in rest)
+def main(
+    files: str, address: str, *, time="TX_DATETIME", key="CUSTOMER_ID", partitions="2", rate="0",
+    speed="0", from_="", to="9999", seconds="inf", shuffle="0s", late="0", duplicates="0", seed="0",
+) -> None:  # fmt: skip
+    words = dict(locals())
     topic = kafka.named(address)
     admin = AdminClient({"bootstrap.servers": topic.servers})
     if topic.name not in admin.list_topics(timeout=20).topics:
-        made = admin.create_topics([NewTopic(topic.name, int(words["partitions"]), 1)])
+        made = admin.create_topics([NewTopic(topic.name, int(partitions), 1)])
         made[topic.name].result(20)
     producer = Producer(
         {
@@ -89,7 +87,7 @@ def main() -> None:
             "queue.buffering.max.messages": 1_000_000,
         }
     )
-    found = arrivals(records(Path(path), words), words)
+    found = arrivals(records(Path(files), words), words)
     print(json.dumps(publish(producer, topic.name, found, words)))
 
 
@@ -170,4 +168,6 @@ def publish(
 
 
 if __name__ == "__main__":
-    main()
+    from words import call
+
+    call(main)

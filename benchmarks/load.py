@@ -285,4 +285,6 @@ def report(start, end, before, after, peak, lags, sent, rate, trigger) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(**dict(word.split("=", 1) for word in sys.argv[1:])))
+    from words import call
+
+    call(main)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -53,8 +52,8 @@ def lengthen(log: Path, commits: int) -> None:
         (log / f"{0:020}.{number:07}").touch()
 
 
-def main(lake, input, size="10000", batches="8", commits="0", **more):  # noqa: A002 - as in jobs
-    seam, size, batches = instants.parse_instant(more["from"]), int(size), int(batches)
+def main(lake, input, from_, size="10000", batches="8", commits="0"):  # noqa: A002 - as in jobs
+    seam, size, batches = instants.parse_instant(from_), int(size), int(batches)
     dataset, feature_set = load_dataset("handbook"), load_feature_set("handbook")
     payments = ds.dataset(input).to_table().sort_by("TX_DATETIME")
     payments = payments.filter(pc.field("TX_DATETIME") >= seam.replace(tzinfo=None))
@@ -92,4 +91,6 @@ def main(lake, input, size="10000", batches="8", commits="0", **more):  # noqa: 
 
 
 if __name__ == "__main__":
-    main(**dict(word.split("=") for word in sys.argv[1:]))
+    from words import call
+
+    call(main)

@@ -12,7 +12,6 @@ one terminal with a 30-day window beside Spark's own, at sizes where that comes 
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import threading
 import time
@@ -188,4 +187,6 @@ def main(rows="1000000", days="365", hot="0.5"):
 
 
 if __name__ == "__main__":
-    main(**dict(word.split("=") for word in sys.argv[1:]))
+    from words import call
+
+    call(main)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,4 +109,6 @@ def main(rate="4000", seconds="120", trigger="3", folder="build/load") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(**dict(word.split("=", 1) for word in sys.argv[1:])))
+    from words import call
+
+    call(main)

@@ -80,4 +80,7 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(main(**dict(word.split("=", 1) for word in sys.argv[1:])))
+    sys.path.append(str(Path(__file__).parents[1]))
+    from words import call
+
+    call(main)

@@ -13,7 +13,6 @@ other ids. DuckDB and Polars are not among the project's own packages:
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import sys
 import tempfile
@@ -137,39 +136,39 @@ def _processor(process: psutil.Process) -> float:
         return 0.0
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("words", nargs="*")
-    words = dict(word.split("=") for word in parser.parse_args().words)
-    engines = words.pop("engines", ",".join(ENGINES)).split(",")
-    limit = float(words.pop("limit", 1200))
-    floats = ("skew", "late", "duplicates")
+def main(
+    rows="1000000", days="180", customers="0", terminals="0", skew="0", late="0.01",
+    duplicates="0.01", seed="1", handbook="", copies="7", engines="", limit="1200",
+) -> None:  # fmt: skip
     world = World(
-        handbook=words.pop("handbook", ""),
-        **{name: float(v) if name in floats else int(v) for name, v in words.items()},
-    )
+        int(rows), int(days), int(customers), int(terminals), float(skew), float(late),
+        float(duplicates), int(seed), handbook, int(copies),
+    )  # fmt: skip
     results = {}
     with tempfile.TemporaryDirectory() as work:
         source = Path(work) / "payments"
         rows = world.write(source)
         expected = answers(source, world.seed)
-        for engine in engines:
+        for engine in engines.split(",") if engines else ENGINES:
             print(f"{engine} ...", file=sys.stderr, flush=True)
             target = Path(work) / engine
-            results[engine] = measured(engine, source, target, limit)
+            results[engine] = measured(engine, source, target, float(limit))
             if results[engine]:
                 check(target, rows, expected)
     print(f"\n{world}: {rows} payments\n")
     print("| engine | seconds | to the first | processor seconds | peak memory, GiB |")
     print("|---|---|---|---|---|")
-    first = results[engines[0]]
+    first = next(iter(results.values()))
     for engine, result in results.items():
         if result is None:
-            print(f"| {engine} | stopped after {limit:.0f} s | | | |")
+            print(f"| {engine} | stopped after {limit} s | | | |")
         else:
             ratio = f"{result[0] / first[0]:.2f}" if first else ""
             print(f"| {engine} | {result[0]:.1f} | {ratio} | {result[1]:.1f} | {result[2]:.1f} |")
 
 
 if __name__ == "__main__":
-    main()
+    sys.path.append(str(Path(__file__).parents[1]))
+    from words import call
+
+    call(main)
