@@ -66,7 +66,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     try:
         worths = feature_review.judge(counts)
     except ValueError as error:
-        raise DataError(f"labels from={args.from_} to={args.to}: {error}") from None
+        raise DataError(f"labels: {error}; check from, to and that labels were ingested") from None
 
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)

@@ -113,6 +113,29 @@ def test_a_service_starts_with_a_champion_and_without_a_challenger(aliases):
         assert shadow.current() is None
 
 
+def test_a_challenger_that_is_not_there_is_no_warning(aliases, caplog):
+    """Nor does any message name a model `None`: there is none, it left, it is refused."""
+    caplog.set_level(logging.INFO, "fraudlake")
+    with ModelWatch(aliases.resolve, admitted, "challenger", False, 3600) as shadow:
+        shadow.look()
+        assert not caplog.records
+        aliases.down = ConnectionError("refused")
+        shadow.look()
+        aliases.down = None
+        for version in (-2, 5):
+            aliases["challenger"] = version
+            shadow.look()
+        del aliases["challenger"]
+        shadow.look()
+        shadow.look()
+    assert [(r.levelname, r.getMessage().removeprefix("challenger: ")) for r in caplog.records] == [
+        ("WARNING", "the registry does not answer, serving with none: refused"),
+        ("ERROR", "version -2 is refused, there is none to go on with: bad -2"),
+        ("INFO", "version 5 goes into service"),
+        ("INFO", "version 5 leaves service: no challenger"),
+    ]
+
+
 def test_the_thread_looks_by_itself_and_ends_with_the_block(aliases):
     with ModelWatch(aliases.resolve, admitted, "champion", True, 0.01) as watch:
         aliases["champion"] = 2

@@ -185,13 +185,16 @@ class ModelWatch:
                 self._bring(version)
         except FraudlakeError as error:  # the registry answers, and no version has the alias
             self.reachable = True
-            if not self._required:
+            if self._required:
+                self._say(f"serving with {self._model}: {error}")
+            elif self._model:
+                log.info("%s: %s leaves service: %s", self.alias, self._model, error)
                 self._model = None
-            self._say(f"serving with {self._model}: {error}")
         except Exception as error:  # noqa: BLE001 - each store and network has failures of its own
             self.reachable = False
             reason = " ".join(str(error).split()) or type(error).__name__
-            self._say(f"the registry does not answer, serving with {self._model}: {reason}")
+            serving = f"serving with {self._model or 'none'}"
+            self._say(f"the registry does not answer, {serving}: {reason}")
         else:
             self._said = ""
 
@@ -201,10 +204,15 @@ class ModelWatch:
         except FraudlakeError as error:
             self.refused = version
             log.error(  # noqa: TRY400 - the sentence says it all
-                "%s: version %d is refused, %s stays: %s", self.alias, version, self._model, error
+                "%s: version %d is refused, %s: %s",
+                self.alias,
+                version,
+                f"{self._model} stays" if self._model else "there is none to go on with",
+                error,
             )
             return
-        log.info("%s: %s goes into service after %s", self.alias, model, self._model)
+        after = f" after {self._model}" if self._model else ""
+        log.info("%s: %s goes into service%s", self.alias, model, after)
         self._model, self.refused = model, None
 
     def _say(self, text: str) -> None:
