@@ -73,7 +73,7 @@ def make_lake(lake: Path, cards: int, history: int) -> None:
 def make_champion(lake: Path) -> None:
     import xgboost
 
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.models import bundle
     from fraudlake.models.calibration import Calibration
     from fraudlake.registry import Registry

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from fraudlake import instants, session
 from fraudlake.datasets import load_dataset
-from fraudlake.features.definition import load_feature_set
+from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.ingest import sources
 from fraudlake.lake.tables import Lake
 from fraudlake.models import bundle

@@ -22,10 +22,10 @@ from pyspark.sql import functions as F
 
 from fraudlake import session
 from fraudlake.datasets import load_dataset
-from fraudlake.features.build import build
-from fraudlake.features.compute import compute
-from fraudlake.features.definition import FeatureSet, load_feature_set
-from fraudlake.features.hot import find_cuts
+from fraudlake.features.batch.compute import compute
+from fraudlake.features.batch.hot_keys import find_cuts
+from fraudlake.features.definition.feature_set import FeatureSet, load_feature_set
+from fraudlake.features.table.build import build
 from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
 
 DATASET = load_dataset("handbook")

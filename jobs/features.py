@@ -47,7 +47,7 @@ def _fitting(features: str, dataset: str) -> tuple[Any, Any]:
     """The feature set and the data set, or every reason why they do not go together."""
     from fraudlake.datasets import load_dataset
     from fraudlake.errors import ConfigError
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
 
     feature_set, described = load_feature_set(features), load_dataset(dataset)
     problems = feature_set.check_against(described)
@@ -59,7 +59,7 @@ def _fitting(features: str, dataset: str) -> tuple[Any, Any]:
 def run(spark: Any, args: Arguments) -> job.Result:
     """Find the data set, compute the range, write it, report."""
     from fraudlake.errors import DataError
-    from fraudlake.features.build import build
+    from fraudlake.features.table.build import build
     from fraudlake.lake import run_metrics
     from fraudlake.lake.tables import FEATURES, TRANSACTIONS, Lake
 

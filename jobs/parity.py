@@ -79,7 +79,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
 def known(lake: Any, state: str, name: str, args: Arguments) -> Any:
     """Features from what the stream knew when it scored."""
     from fraudlake.datasets import load_dataset
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.stream.as_of import when_scored
     from fraudlake.stream.history import History
 

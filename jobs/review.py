@@ -41,8 +41,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from pyspark.sql import functions as F
 
     from fraudlake.errors import DataError
-    from fraudlake.features.definition import load_feature_set
-    from fraudlake.features.explain import cost
+    from fraudlake.features.definition.explain import cost
+    from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.instants import time_range
     from fraudlake.lake import run_metrics
     from fraudlake.lake.tables import FEATURES, LABELS, Lake

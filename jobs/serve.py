@@ -40,7 +40,7 @@ class Arguments(job.Arguments):
     def _fits(self) -> Arguments:
         from fraudlake.datasets import load_dataset
         from fraudlake.errors import ConfigError
-        from fraudlake.features.definition import load_feature_set
+        from fraudlake.features.definition.feature_set import load_feature_set
 
         problems = load_feature_set(self.features).check_against(load_dataset(self.dataset))
         if self.state is None and ("://" in self.lake or options.is_catalog(self.lake)):
@@ -58,7 +58,7 @@ def run(_: None, args: Arguments) -> job.Result:
     from functools import partial
 
     from fraudlake.datasets import load_dataset
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.registry import Registry
     from fraudlake.serve import http
     from fraudlake.serve.request import TransactionReader

@@ -78,7 +78,7 @@ class Arguments(job.Arguments):
     def _features_fit(self) -> Arguments:
         from fraudlake.datasets import load_dataset
         from fraudlake.errors import ConfigError
-        from fraudlake.features.definition import load_feature_set
+        from fraudlake.features.definition.feature_set import load_feature_set
         from fraudlake.ingest import kafka
 
         problems = load_feature_set(self.features).check_against(load_dataset(self.dataset))
@@ -96,7 +96,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
 
     from fraudlake import session
     from fraudlake.datasets import load_dataset
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.ingest import sources
     from fraudlake.lake.tables import Lake
     from fraudlake.registry import Registry

@@ -80,7 +80,7 @@ def plan(args: Arguments, dataset: str | None) -> Any:
 def run(spark: Any, args: Arguments) -> job.Result:
     """Plan the split, train, register, report."""
     from fraudlake.datasets import load_dataset
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.lake.tables import TRANSACTIONS, Lake
     from fraudlake.models.contender import load_contender
     from fraudlake.registry import Registry

@@ -13,7 +13,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from fraudlake import session
-from fraudlake.features.definition import load_feature_set
+from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.lake.tables import FEATURES, FLAGGED, LABELS, Lake
 from fraudlake.registry import Registry
 

@@ -41,7 +41,7 @@ def model():
     """A boosted model on the Handbook's features, as a bundle; it flags about one in five."""
     import xgboost
 
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.models import bundle
     from fraudlake.models.calibration import Calibration
 
@@ -130,8 +130,8 @@ def begun_lake(spark, begun, tmp_path):
 def expected(spark, world, model, tmp_path_factory):
     """What a batch run over everything gives for the live days."""
     from fraudlake.datasets import load_dataset
-    from fraudlake.features.build import build
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
+    from fraudlake.features.table.build import build
     from fraudlake.ingest.pipeline import ingest
     from fraudlake.lake.tables import FLAGGED, SCORES
     from fraudlake.scoring.batch import score_range

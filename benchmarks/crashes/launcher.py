@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 from fraudlake import cli, session
-from fraudlake.features import online
+from fraudlake.features.state import micro_batch
 from fraudlake.lake.tables import Lake
 from fraudlake.registry import Registry
 from fraudlake.stream.history import History
@@ -85,8 +85,8 @@ def set_places(passes: Places) -> None:
     around(Path, "rename", renaming, renamed)
     around(Path, "unlink", after=unlinked)
     around(Memory, "begin", at("before the manifest"), swapped(passes))
-    around(online, "relabel", after=at("after labels"))
-    around(online, "merge", lambda _, places, __: merging(passes, places), at("after merging"))
+    around(micro_batch, "relabel", after=at("after labels"))
+    around(micro_batch, "merge", lambda _, places, __: merging(passes, places), at("after merging"))
     around(History, "remember", at("after the state"))
     around(Lake, "append_once", after=lambda _, __, table, *___: passes(f"after {table.name}"))
     around(StreamScorer, "process", after=at("before Spark's commit"))

@@ -82,7 +82,7 @@ def bundles() -> dict[int, dict[str, bytes]]:
     """Version → a boosted model on the Handbook's features that flags some of the payments."""
     import xgboost
 
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.models import bundle
     from fraudlake.models.calibration import Calibration
 

@@ -13,8 +13,8 @@ BROKEN = "abc"  # amount of a record that belongs into the quarantine
 def recomputed(spark, world: World) -> tuple[dict[int, pd.Series], pd.Series, set[str]]:
     """Scores of each version, amounts and the quarantine, by the batch from the same records."""
     from fraudlake.datasets import load_dataset
-    from fraudlake.features.build import build
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
+    from fraudlake.features.table.build import build
     from fraudlake.ingest.pipeline import ingest
     from fraudlake.instants import time_range
     from fraudlake.lake.tables import FEATURES, QUARANTINE, TRANSACTIONS, Lake

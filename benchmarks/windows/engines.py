@@ -25,8 +25,8 @@ def columns() -> list[str]:
 def fraudlake(source: Path, target: Path) -> None:
     """The kernels of this project, which take a double once, to a Delta table."""
     from fraudlake import session
-    from fraudlake.features.compute import about_frauds, compute
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.batch.compute import about_frauds, compute
+    from fraudlake.features.definition.feature_set import load_feature_set
 
     spark = session.open_spark("windows", **_spark())
     rows = _payments(spark, source)

@@ -40,8 +40,8 @@ def _list() -> None:
 
 
 def _list_features(word: str) -> None:
-    from fraudlake.features.definition import load_feature_set
-    from fraudlake.features.explain import meaning
+    from fraudlake.features.definition.explain import meaning
+    from fraudlake.features.definition.feature_set import load_feature_set
 
     kind, _, name = word.partition("/")
     if kind != "features" or not name:
@@ -51,8 +51,8 @@ def _list_features(word: str) -> None:
 
 
 def _explain(words: Sequence[str]) -> None:
-    from fraudlake.features.definition import load_feature_set
-    from fraudlake.features.explain import cost, meaning
+    from fraudlake.features.definition.explain import cost, meaning
+    from fraudlake.features.definition.feature_set import load_feature_set
 
     if len(words) != 2 or not words[1].startswith("features="):
         raise ConfigError([f"explain: got {' '.join(words)!r}, expected FEATURE features=NAME"])
@@ -72,7 +72,7 @@ def _explain(words: Sequence[str]) -> None:
 
 def _loaders() -> dict:
     from fraudlake.datasets import load_dataset
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.models.contender import load_contender
 
     return {"datasets": load_dataset, "features": load_feature_set, "models": load_contender}

@@ -15,7 +15,7 @@ def _dataset(name: str) -> str:
 
 
 def _feature_set(name: str) -> str:
-    from fraudlake.features.definition import load_feature_set
+    from fraudlake.features.definition.feature_set import load_feature_set
 
     load_feature_set(name)
     return name

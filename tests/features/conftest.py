@@ -9,8 +9,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from fraudlake.features.definition import FeatureSet
-from fraudlake.features.kernels import Events, windows
+from fraudlake.features.definition.feature_set import FeatureSet
+from fraudlake.features.kernels.windows import Events, windows
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 ENTITIES = {"customer": "customer_id", "terminal": "terminal_id"}

@@ -8,12 +8,12 @@ import pytest
 
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
-from fraudlake.features.build import build
-from fraudlake.features.compute import compute
-from fraudlake.features.feature import COMPARING
-from fraudlake.features.hot import Cut
-from fraudlake.features.kernels import Events, windows
-from fraudlake.features.layout import by_time
+from fraudlake.features.batch.compute import compute
+from fraudlake.features.batch.hot_keys import Cut
+from fraudlake.features.definition.feature import COMPARING
+from fraudlake.features.kernels.windows import Events, windows
+from fraudlake.features.table.build import build
+from fraudlake.features.table.layout import by_time
 from fraudlake.lake.tables import FEATURES, TRANSACTIONS, Lake
 
 START = datetime(2018, 4, 1, tzinfo=UTC)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fraudlake.datasets import load_dataset
-from fraudlake.features import direct, files, online, state, tasks
-from fraudlake.features.compute import compute, feature_columns, label_changes
-from fraudlake.features.definition import load_feature_set
+from fraudlake.features.batch.compute import compute, feature_columns, label_changes
+from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.features.oracle import oracle
+from fraudlake.features.state import micro_batch, run_files, single, sorted_runs, tasks
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 EXACT = ("count", "sum", "mean", "min", "max", "distinct", "rate", "age", "since", "last")
@@ -131,14 +131,16 @@ def test_each_transaction_asked_for_alone_equals_the_whole(
         store: tasks.Place(str(tmp_path / str(number)), (), "w0", 2)
         for number, store in enumerate(stores)
     }
-    online.remember(payments, label_changes(labels), feature_set, dataset.entities, places)
+    micro_batch.remember(payments, label_changes(labels), feature_set, dataset.entities, places)
     runs = {
-        entity: [state.Run(files.read(path)) for path in tmp_path.glob(f"{number}/*/*.run")]
+        entity: [
+            sorted_runs.Run(run_files.read(path)) for path in tmp_path.glob(f"{number}/*/*.run")
+        ]
         for number, entity in enumerate(stores)
         if entity in feature_set.by_entity()
     }
     rows = [{**dict.fromkeys(dataset.columns), **row} for row in transactions]
-    found = direct.features_of_each(
+    found = single.features_of_each(
         rows, feature_set, dataset.entities, dataset.column_types(), runs
     )
     for row, got in zip(rows, found.to_pylist(), strict=True):

@@ -8,7 +8,7 @@ import pytest
 
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError
-from fraudlake.features.definition import load_feature_set
+from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.serve.request import TransactionReader
 
 GOOD = {

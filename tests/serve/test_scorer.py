@@ -23,8 +23,8 @@ from tests.stream.test_scorer import FIRST, as_model, scorer_on
 from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
-from fraudlake.features.definition import FeatureSet, load_feature_set
-from fraudlake.features.files import DamagedError
+from fraudlake.features.definition.feature_set import FeatureSet, load_feature_set
+from fraudlake.features.state.run_files import DamagedError
 from fraudlake.ingest import sources
 from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake
 from fraudlake.models import bundle

@@ -11,8 +11,8 @@ from tests.worlds import END, SEAM
 
 from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
-from fraudlake.features.build import build
-from fraudlake.features.definition import load_feature_set
+from fraudlake.features.definition.feature_set import load_feature_set
+from fraudlake.features.table.build import build
 from fraudlake.instants import format_instant, time_range
 from fraudlake.lake.tables import FEATURES, SCORES, Lake
 from fraudlake.models import bundle

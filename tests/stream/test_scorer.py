@@ -15,7 +15,7 @@ from tests.worlds import END, SEAM
 
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
-from fraudlake.features.definition import FeatureSet, load_feature_set
+from fraudlake.features.definition.feature_set import FeatureSet, load_feature_set
 from fraudlake.ingest import sources
 from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, Lake
 from fraudlake.models import bundle

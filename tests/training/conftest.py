@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraudlake.features.definition import load_feature_set
+from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
 
 DATASET = """

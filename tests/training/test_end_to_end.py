@@ -12,7 +12,7 @@ import pytest
 from fraudlake import job
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError, DataError
-from fraudlake.features.definition import load_feature_set
+from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.lake.tables import LABELS, METRICS
 from fraudlake.models import bundle
 from fraudlake.models.contender import load_contender

@@ -1,6 +1,6 @@
 """Columns between a feature set and the kernels: what windows take, and what comes of it.
 
-Used by the batch plan (`compute`) and by the plan of a micro-batch (`online`) alike.
+Used by the batch plan (`batch.compute`) and by that of a micro-batch (`state.micro_batch`) alike.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fraudlake.features.feature import Feature
+from fraudlake.features.definition.feature import Feature
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from fraudlake.features.definition import FeatureSet
-from fraudlake.features.feature import Feature
+from fraudlake.features.definition.feature import Feature
+from fraudlake.features.definition.feature_set import FeatureSet
 
 Row = Mapping[str, Any]
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from fraudlake.config import explain
 from fraudlake.datasets import Column, Dataset
 from fraudlake.errors import ConfigError
-from fraudlake.features.definition import FeatureSet
+from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.ingest.checks import EARLIEST
 from fraudlake.instants import parse_instant
 
@@ -46,7 +46,7 @@ class TransactionReader:
     Examples
     --------
     >>> from fraudlake.datasets import load_dataset
-    >>> from fraudlake.features.definition import load_feature_set
+    >>> from fraudlake.features.definition.feature_set import load_feature_set
     >>> read = TransactionReader(load_dataset("handbook"), load_feature_set("handbook"))
     >>> read(b'{"tx_id": 1, "event_time": "2018-04-01", "customer_id": 2, "terminal_id": 3, '
     ...      b'"amount": 5.1}')["amount"]

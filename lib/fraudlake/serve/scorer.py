@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from fraudlake.features.direct import features_of_each
+from fraudlake.features.state.single import features_of_each
 from fraudlake.scoring.apply import reasons_of, scorer_of, to_matrix
 
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
-    from fraudlake.features.definition import FeatureSet
+    from fraudlake.features.definition.feature_set import FeatureSet
     from fraudlake.serve.state_reader import Known
     from fraudlake.service.model_watch import Model
 

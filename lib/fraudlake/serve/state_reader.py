@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from fraudlake.errors import DataError
-from fraudlake.features import files, state
-from fraudlake.features.files import DamagedError
+from fraudlake.features.state import run_files, sorted_runs
+from fraudlake.features.state.run_files import DamagedError
 from fraudlake.stream.manifest import BATCH, WHOLE, StateFolder
 
 if TYPE_CHECKING:
-    from fraudlake.features.definition import FeatureSet
+    from fraudlake.features.definition.feature_set import FeatureSet
 
 log = logging.getLogger("fraudlake")
 
@@ -43,7 +43,7 @@ class Known:
 
     batch: int
     newest: int | None
-    runs: Mapping[str, Sequence[state.Run]]
+    runs: Mapping[str, Sequence[sorted_runs.Run]]
 
 
 class StateReader(StateFolder):
@@ -71,7 +71,7 @@ class StateReader(StateFolder):
             )
         self._every, self._made = every, 0
         self._entities = list(feature_set.by_entity())
-        self._open: dict[tuple[str, str], list[state.Run]] = {}
+        self._open: dict[tuple[str, str], list[sorted_runs.Run]] = {}
         self._found: tuple[int, dict[str, tuple[str, ...]]] | None = None
         self._said = ""
         self._ended = threading.Event()
@@ -142,10 +142,10 @@ class StateReader(StateFolder):
         place = self._places({entity: (name,)}, "")[entity]
         return [path for number in range(self.partitions) for path in place.paths(number)]
 
-    def _read(self, entity: str, name: str) -> list[state.Run]:
+    def _read(self, entity: str, name: str) -> list[sorted_runs.Run]:
         """A run; the large one as its partitions lie, the others as one: fewer to search."""
-        parts = [state.Run(files.read(path)) for path in self._paths(entity, name)]
-        return parts if name[0] == WHOLE else [state.merge(parts, _EVER)]
+        parts = [sorted_runs.Run(run_files.read(path)) for path in self._paths(entity, name)]
+        return parts if name[0] == WHOLE else [sorted_runs.merge(parts, _EVER)]
 
     def _run(self) -> None:
         while not self._ended.wait(self._every):

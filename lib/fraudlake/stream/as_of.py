@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError
-from fraudlake.features.compute import compute
-from fraudlake.features.feature import key_columns
+from fraudlake.features.batch.compute import compute
+from fraudlake.features.definition.feature import key_columns
 from fraudlake.instants import time_range
 from fraudlake.lake.frames import union
 from fraudlake.lake.tables import LABELS
@@ -21,7 +21,7 @@ from fraudlake.stream.state import LATENESS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from fraudlake.features.definition import FeatureSet
+    from fraudlake.features.definition.feature_set import FeatureSet
     from fraudlake.stream.history import History
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from fraudlake.errors import DataError
-from fraudlake.features.tasks import LABELS, TRANSACTIONS, Place
+from fraudlake.features.state.tasks import LABELS, TRANSACTIONS, Place
 
 if TYPE_CHECKING:
-    from fraudlake.features.definition import FeatureSet
+    from fraudlake.features.definition.feature_set import FeatureSet
 
 Runs = dict[str, tuple[str, ...]]
 # First letters of the names of runs: of a batch, of labels, merged, merged of merged ones, whole.

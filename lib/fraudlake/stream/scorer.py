@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError, FraudlakeError
-from fraudlake.features import online
+from fraudlake.features.state import micro_batch
 from fraudlake.ingest import checks
 from fraudlake.ingest.files import readable
 from fraudlake.instants import left_open_range, time_range
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
     from fraudlake.datasets import Dataset
-    from fraudlake.features.definition import FeatureSet
+    from fraudlake.features.definition.feature_set import FeatureSet
     from fraudlake.service.metrics import Service
     from fraudlake.service.model_watch import Model
 
@@ -226,11 +226,15 @@ class StreamScorer:
             known = known.select("tx_id")
             rows = rows.join(known, "tx_id", "left_anti")
         entities, places = self.dataset.entities, self.memory.places(manifest)
-        keys = online.rate_keys(self.feature_set, entities, dict(rows.dtypes))
+        keys = micro_batch.rate_keys(self.feature_set, entities, dict(rows.dtypes))
         # A feature may have the name of a column, so columns go through under others.
         own = {name: f"_own_{name}" for name in history.columns}
-        fresh = online.fresh(rows, places, keys).withColumns({a: F.col(n) for n, a in own.items()})
-        features = online.windows(fresh, self.feature_set, entities, places, list(own.values()))
+        fresh = micro_batch.fresh(rows, places, keys).withColumns(
+            {a: F.col(n) for n, a in own.items()}
+        )
+        features = micro_batch.windows(
+            fresh, self.feature_set, entities, places, list(own.values())
+        )
         if len(decision.models) > 1:
             features, _ = cut(features)
         is_flag = F.col("score") >= F.col("threshold")

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from fraudlake import atomic
 from fraudlake.errors import DataError
-from fraudlake.features import online
-from fraudlake.features.tasks import LABELS as STORE_OF_LABELS
-from fraudlake.features.tasks import Place
+from fraudlake.features.state import micro_batch
+from fraudlake.features.state.tasks import LABELS as STORE_OF_LABELS
+from fraudlake.features.state.tasks import Place
 from fraudlake.instants import time_range
 from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES
 from fraudlake.session import slots
@@ -40,7 +40,7 @@ from fraudlake.stream.manifest import (
 
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
-    from fraudlake.features.definition import FeatureSet
+    from fraudlake.features.definition.feature_set import FeatureSet
     from fraudlake.stream.history import History
 
 log = logging.getLogger("fraudlake")
@@ -70,7 +70,7 @@ class Memory(StateFolder):
     ) -> None:
         super().__init__(folder, feature_set)
         self.history, self.dataset = history, dataset
-        self._rated = online.rated(feature_set)
+        self._rated = micro_batch.rated(feature_set)
         self._merging: threading.Thread | None = None
         self._merged: dict[str, tuple[tuple[str, ...], str]] = {}
         self._slots = slots(history.lake.spark)
@@ -142,9 +142,9 @@ class Memory(StateFolder):
         version = self.history.lake.version(LABELS) if self._rated else labels_version
         if version > labels_version:
             name = self._name(OF_LABELS, batch_id)
-            changes = online.changes_between(self.history.lake, labels_version, version)
+            changes = micro_batch.changes_between(self.history.lake, labels_version, version)
             places = self._places(runs, name, self.partitions)
-            online.relabel(changes, self.feature_set, places)
+            micro_batch.relabel(changes, self.feature_set, places)
             runs |= {store: (*runs[store], name) for store in (STORE_OF_LABELS, *self._rated)}
         newest = max(newest, last)
         made = Manifest(batch_id, decision, version, newest, runs, versions, alone)
@@ -208,7 +208,7 @@ class Memory(StateFolder):
         }
         history = self.history
         try:
-            online.merge(history.lake.spark, places, oldest)
+            micro_batch.merge(history.lake.spark, places, oldest)
             self._merged = chosen
             for table in (SCORES, FLAGGED, QUARANTINE):
                 history.lake.summarise(table)
@@ -260,9 +260,11 @@ class Memory(StateFolder):
     def _build(self, batch_id: int, labels_version: int, newest: int, name: str) -> None:
         """Write a run of every store with all that is known before a batch."""
         history = self.history.before(batch_id, self._remembered(newest))
-        changes = online.label_history(self.history.lake, labels_version if self._rated else -1)
+        changes = micro_batch.label_history(
+            self.history.lake, labels_version if self._rated else -1
+        )
         places = self._places(dict.fromkeys(self._stores(), ()), name, self.partitions)
-        online.remember(history, changes, self.feature_set, self.dataset.entities, places)
+        micro_batch.remember(history, changes, self.feature_set, self.dataset.entities, places)
 
     def _remembered(self, newest: int) -> str:
         return f"event_time >= timestamp_micros({self.oldest(newest)})"

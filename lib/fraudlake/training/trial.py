@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from fraudlake.datasets import Dataset
-    from fraudlake.features.definition import FeatureSet
+    from fraudlake.features.definition.feature_set import FeatureSet
     from fraudlake.models.contender import Contender
 
 

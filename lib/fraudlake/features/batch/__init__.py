@@ -1,0 +1,1 @@
+"""The batch plan: one shuffle for each entity, around the kernels."""

@@ -1,0 +1,1 @@
+"""What a stream remembers, and the windows of new transactions over it."""

@@ -1,0 +1,340 @@
+"""Windows of new events over what is remembered of their entities, flat in its size.
+
+What is remembered lies in runs: sorted files with prefix sums, one a micro-batch until a merge
+makes fewer of them. Operations that add take differences of prefix sums in every run; for the
+others the events in reach are gathered and go through the kernels of the batch build. Spark is not
+known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudlake.features.batch.hot_keys import reach_of
+from fraudlake.features.definition.feature import Feature
+from fraudlake.features.kernels import sums
+from fraudlake.features.kernels.events import (
+    Events,
+    Floats,
+    Ints,
+    Timeline,
+    Values,
+    Windows,
+    prefix,
+    quotient,
+)
+from fraudlake.features.kernels.windows import OPERATIONS, windows
+from fraudlake.features.state.points import (
+    Arrays,
+    Keys,
+    Points,
+    added,
+    merged_keys,
+    merged_sums,
+    positions,
+    starts,
+)
+
+# Operation → the prefix sums it takes; the others need the events themselves.
+ADDING: Mapping[str, tuple[str, ...]] = {
+    "count": (),
+    "rate": (),
+    "sum": ("sum", "present"),
+    "mean": ("sum", "present"),
+    "ratio": ("sum", "present"),
+    "std": ("digits", "squares", "present"),
+    "zscore": ("digits", "squares", "present"),
+}
+_NOTHING = np.empty(0, np.int64)
+_NO_POINTS = Points(_NOTHING, 0, 1, _NOTHING, {})
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events of one partition, sorted by (key, time, transaction).
+
+    Attributes
+    ----------
+    keys
+        Keys, rising; `events.entity` holds positions in it, and `events.missing` has every column
+        of `events.values`. Where a key stands twice, events of one do not count for the other.
+    tx_id
+        Transactions.
+    raw
+        Column → its values as they came, for operations that do not add.
+    """
+
+    keys: Keys
+    events: Events
+    tx_id: Ints
+    raw: Mapping[str, NDArray]
+
+
+class Run:
+    """One file of what is remembered of an entity's keys in one partition."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self.arrays = arrays
+        self.events = self._points("events")
+        self.tx_id: Ints = arrays.get("tx_id", _NOTHING)
+
+    def _points(self, name: str) -> Points:
+        return (
+            Points.from_arrays(name, self.arrays) if f"{name}/bounds" in self.arrays else _NO_POINTS
+        )
+
+    @cached_property
+    def frauds(self) -> dict[str, Points]:
+        """Changes of the fraud count by when they count, for each (delay, window) of a rate."""
+        names = {n.removesuffix("/bounds") for n in self.arrays if n.startswith("frauds/")}
+        return {name: self._points(name) for name in names if f"{name}/bounds" in self.arrays}
+
+    def until(self, place: Ints, time: Ints, tx_id: Ints, itself: bool) -> Ints:
+        """How many events come before (key, time, transaction), that very event included or not."""
+        no_later = np.less_equal if itself else np.less
+        low, high = self.events.until(place, time - 1), self.events.until(place, time)
+        while (open_ := low < high).any():
+            middle = (low + high) // 2
+            before = np.zeros(len(low), bool)
+            before[open_] = no_later(self.tx_id[middle[open_]], tx_id[open_])
+            low = np.where(open_ & before, middle + 1, low)
+            high = np.where(open_ & ~before, middle, high)
+        return low
+
+
+def run_of(batch: Batch, features: Sequence[Feature]) -> Run:
+    """The run that a batch becomes."""
+    events = batch.events
+    prefixes: dict[str, list[Ints]] = {}
+    for feature in features:
+        for what in ADDING.get(feature.operation or "", ()):
+            name = f"{what}/{feature.column}"
+            if name not in prefixes:
+                prefixes[name] = sums.prefixes(what, events, feature.column)
+    points = Points.of(batch.keys, events.entity, events.time, prefixes)
+    arrays = points.arrays("events") | {"tx_id": batch.tx_id}
+    arrays |= {f"raw/{name}": values for name, values in batch.raw.items()}
+    at = events.change_event
+    arrays |= fraud_arrays(
+        batch.keys, events.entity[at], events.time[at], events.change_time, events.change_value,
+        features,
+    )  # fmt: skip
+    return Run(arrays)
+
+
+def fraud_arrays(
+    keys: Keys, number: Ints, event: Ints, known: Ints, change: Ints, features: Sequence[Feature]
+) -> Arrays:
+    """Changes of the fraud count as points: one where a change begins to count, one where it ends.
+
+    A change known at k of an event at e counts at every t in [max(k, e + d), e + d + w).
+    """
+    arrays: Arrays = {}
+    for feature in features:
+        if not feature.over_labels:
+            continue
+        enters = event + feature.delay
+        start, end = np.maximum(known, enters), enters + feature.window
+        counts = start < end
+        if counts.any():
+            of = np.concatenate((number[counts], number[counts]))
+            at = np.concatenate((start[counts], end[counts]))
+            sign = np.concatenate((change[counts], -change[counts]))
+            order = np.lexsort((at, of))
+            points = Points.of(keys, of[order], at[order], {"": [prefix(sign[order])]})
+            arrays |= points.arrays(_frauds(feature))
+    return arrays
+
+
+def _frauds(feature: Feature) -> str:
+    return f"frauds/{feature.delay}/{feature.window}"
+
+
+@dataclass
+class _RunWindows(Windows):
+    """Windows over several runs: positions and sums are those of all runs added up."""
+
+    parts: Sequence[tuple[Run, Ints, Ints]] = ()
+
+    def between(self, what: str, column: str, make: object) -> list[Ints]:  # noqa: ARG002
+        found = []
+        for run, low, high in self.parts:
+            digits = run.events.sums.get(f"{what}/{column}")
+            if digits is not None:
+                found.append([digit[high] - digit[low] for digit in digits])
+            elif what == "present":
+                found.append([high - low])
+        return added(found)
+
+
+def answer(
+    batch: Batch, own: Run, runs: Sequence[Run], features: Sequence[Feature]
+) -> dict[str, Values]:
+    """Values of window features at every event of a batch, which count for each other.
+
+    Parameters
+    ----------
+    own
+        The run that the batch becomes, by `run_of`.
+    runs
+        What is remembered, in any order. An event of the batch that is in them already counts once.
+
+    Returns
+    -------
+    dict
+        As `windows.windows` gives them.
+    """
+    adding = [f for f in features if f.operation in ADDING]
+    others = [f for f in features if f.operation not in ADDING]
+    result = {**_adding(batch, own, runs, adding), **_gathering(batch, runs, others)}
+    return {feature.name: result[feature.name] for feature in features}
+
+
+def _adding(
+    batch: Batch, own: Run, runs: Sequence[Run], features: Sequence[Feature]
+) -> dict[str, Values]:
+    events = batch.events
+    places = [(run, run.events.places(batch.keys)) for run in runs]
+    placed = [(run, place[events.entity]) for run, place in places if place.max(initial=-1) >= 0]
+    placed.append((own, events.entity))
+    targets = np.arange(len(events.time))
+    found: dict[tuple[int, int, bool, bool], _RunWindows] = {}
+    result: dict[str, Values] = {}
+    for feature in features:
+        key = (feature.window, feature.delay, feature.current, feature.ties)
+        if key not in found:
+            parts = [
+                (run, *_bounds(run, place, batch, feature, run is own)) for run, place in placed
+            ]
+            low = np.sum([part[1] for part in parts], axis=0)
+            high = np.sum([part[2] for part in parts], axis=0)
+            timeline = Timeline(_NOTHING, _NOTHING)
+            found[key] = _RunWindows(events, targets, timeline, low, high, {}, parts)
+        if feature.over_labels:
+            result[feature.name] = _rate(batch, (*runs, own), found[key], feature)
+        else:
+            result[feature.name] = OPERATIONS[feature.operation or ""](found[key], feature)
+    return result
+
+
+def _bounds(
+    run: Run, place: Ints, batch: Batch, feature: Feature, is_own: bool
+) -> tuple[Ints, Ints]:
+    """Positions in a run between which the events of each target's window lie."""
+    end = batch.events.time - feature.delay
+    low = run.events.until(place, end - feature.window)
+    if feature.delay:
+        return low, run.events.until(place, end)
+    if not feature.ties:
+        return low, np.maximum(low, run.events.until(place, end - 1))
+    # Not itself: it is in the batch, whether it is remembered or not.
+    return low, run.until(place, end, batch.tx_id, itself=is_own and feature.current)
+
+
+def _rate(batch: Batch, runs: Sequence[Run], over: Windows, feature: Feature) -> Floats:
+    """Known frauds in the window at each target, over its events."""
+    frauds = np.zeros(len(batch.tx_id), np.int64)
+    for run in runs:
+        points = run.frauds.get(_frauds(feature))
+        if points is not None:
+            place = points.places(batch.keys)[batch.events.entity]
+            # The points of a key add up to 0: every change ends.
+            frauds += points.sums[""][0][points.until(place, batch.events.time)]
+    counted = over.high - over.low
+    return quotient(frauds, counted, counted > 0, feature)
+
+
+def _gathering(batch: Batch, runs: Sequence[Run], features: Sequence[Feature]) -> dict[str, Values]:
+    if not features:
+        return {}
+    events, size = batch.events, len(batch.tx_id)
+    first = np.searchsorted(events.entity, np.arange(len(batch.keys)))
+    last = np.searchsorted(events.entity, np.arange(len(batch.keys)), side="right") - 1
+    oldest, newest = events.time[first] - reach_of(features), events.time[last]
+    entity, time, tx_id = [events.entity], [events.time], [batch.tx_id]
+    raw = {name: [values] for name, values in batch.raw.items()}
+    for run in runs:
+        place = run.events.places(batch.keys)
+        number, at = positions(run.events.until(place, oldest), run.events.until(place, newest))
+        entity.append(number)
+        time.append(run.events.packed[at] % run.events.span + run.events.low)
+        tx_id.append(run.tx_id[at])
+        for name, values in batch.raw.items():
+            raw[name].append(run.arrays.get(f"raw/{name}", values[:0])[at])
+    # Stable: where a transaction of the batch is remembered, that one comes after its window's end.
+    order = np.lexsort((np.concatenate(tx_id), np.concatenate(time), np.concatenate(entity)))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    columns = {name: np.concatenate(values)[order] for name, values in raw.items()}
+    everything = Events(
+        np.concatenate(entity)[order],
+        np.concatenate(time)[order],
+        scale=events.scale,
+        **_typed(columns),
+    )
+    return windows(everything, rank[:size], features)
+
+
+def _typed(columns: Mapping[str, NDArray]) -> dict[str, Any]:
+    """Raw columns (`values/…`, `missing/…`, `codes/…`, `degrees/…`) as `Events` takes them."""
+    typed: dict[str, dict[str, NDArray]] = {"values": {}, "missing": {}, "codes": {}, "degrees": {}}
+    for name, values in columns.items():
+        kind, column = name.split("/", 1)
+        if kind in ("values", "degrees"):
+            typed[kind][column] = values
+        elif kind == "missing":
+            typed["missing"][column] = values.astype(bool)
+        elif kind == "codes":
+            codes = np.unique(values, return_inverse=True)[1]
+            typed["codes"][column] = np.where(columns[f"absent/{column}"].astype(bool), -1, codes)
+    return typed
+
+
+def merge(runs: Sequence[Run], oldest: int) -> Run:
+    """Several runs as one, without events before a time.
+
+    Changes of the fraud count before that time are put together at it: what still counts, counts.
+    """
+    parts = [run.events for run in runs if len(run.events.packed)]
+    holders = [run for run in runs if len(run.events.packed)]
+    arrays: Arrays = {}
+    if parts:
+        keys, number = merged_keys(parts)
+        time = np.concatenate([part.time for part in parts])
+        tx_id = np.concatenate([run.tx_id for run in holders])
+        order = np.lexsort((tx_id, time, number))
+        order = order[time[order] >= oldest]
+        held, number = np.unique(number[order], return_inverse=True)
+        arrays = Points.of(keys[held], number, time[order], merged_sums(parts, order)).arrays(
+            "events"
+        )
+        arrays["tx_id"] = tx_id[order]
+        for name in [n for n in holders[0].arrays if n.startswith("raw/")]:
+            arrays[name] = np.concatenate([run.arrays[name] for run in holders])[order]
+    for name in sorted({name for run in runs for name in run.frauds}):
+        arrays |= _merged_frauds(
+            name, [run.frauds[name] for run in runs if name in run.frauds], oldest
+        )
+    return Run(arrays)
+
+
+def _merged_frauds(name: str, parts: Sequence[Points], oldest: int) -> Arrays:
+    keys, number = merged_keys(parts)
+    time = np.maximum(np.concatenate([part.time for part in parts]), oldest)
+    order = np.lexsort((time, number))
+    total = np.diff(merged_sums(parts, order)[""][0])
+    number, time = number[order], time[order]
+    first = starts(number, time)
+    total = np.add.reduceat(total, first)
+    kept = first[total != 0]
+    if not len(kept):
+        return {}
+    held, number = np.unique(number[kept], return_inverse=True)
+    points = Points.of(keys[held], number, time[kept], {"": [prefix(total[total != 0])]})
+    return points.arrays(name)

@@ -1,0 +1,1 @@
+"""The table `features`: whole builds, increments, and what another definition keeps."""

@@ -1,0 +1,108 @@
+"""Packed rows through the kernels, however they are cut: the same bits, and only what is needed."""
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fraudlake.features.batch import exchange, partition
+from fraudlake.features.batch.exchange import Packing, Route
+from fraudlake.features.batch.partition import Kernel
+
+DAY = 86_400_000_000
+
+
+@pytest.fixture
+def features(feature_set):
+    return feature_set(
+        {"entity": "customer", "operations": ["count", {"sum": "amount"}], "windows": ["1h", "2d"]}
+    )
+
+
+@pytest.fixture
+def rows(world):
+    rows, _ = world(3, rows=600)
+    for row in rows[::20]:
+        row["customer_id"] = None
+    return rows
+
+
+def table(rows):
+    return pa.table(
+        {
+            "tx_id": [r["tx_id"] for r in rows],
+            "event_time": pa.array([r["event_time"] for r in rows], pa.timestamp("us", "UTC")),
+            "customer_id": pa.array([r["customer_id"] for r in rows], pa.int64()),
+            "_sum_amount": [int(r["amount"] * 100) for r in rows],
+            "_bucket_customer": pa.array([hash(r["customer_id"]) % 64 for r in rows], pa.int32()),
+        }
+    )
+
+
+class Recorded(Kernel):
+    """Remembers how many events each chunk held."""
+
+    def _windows(self, table, entity, time, targets):
+        SIZES.append(len(time))
+        return super()._windows(table, entity, time, targets)
+
+
+SIZES: list[int] = []
+
+
+@pytest.mark.parametrize(
+    ("chunk", "batch", "gathered"), [(1, 1, 1), (7, 3, 50), (64, 50, 1000), (10_000, 999, 10_000)]
+)
+def test_any_cut_gives_equal_bits_and_chunks_hold_only_what_windows_reach(
+    rows, kernel, features, monkeypatch, chunk, batch, gathered
+):
+    monkeypatch.setattr(partition, "_CHUNK_ROWS", chunk)
+    monkeypatch.setattr(exchange, "_ROWS", gathered)
+    SIZES.clear()
+    route = Route("customer", ("customer_id",), 4, None)
+    packed = []
+    for target in (True, False):
+        some = table([r for r in rows if (r["tx_id"] % 3 > 0) == target])
+        packed += Packing(route, target)(iter(some.to_batches(max_chunksize=batch)))
+    packed += Packing(route, target=False)(iter(table(rows[::7]).to_batches()))  # doubles
+    packed = pa.Table.from_batches(packed).sort_by("_bucket")
+    run = Recorded(
+        route,
+        ("_sum_amount",),
+        tuple(features.by_entity()["customer"]),
+        {"amount": 100},
+        ("tx_id",),
+        None,
+    )
+    found = pa.Table.from_batches(run(iter(packed.to_batches(max_chunksize=batch)))).to_pylist()
+    expected = kernel(rows, [], features)
+    wanted = [{"tx_id": r["tx_id"]} | expected[r["tx_id"]] for r in rows if r["tx_id"] % 3]
+    assert sorted(found, key=lambda r: r["tx_id"]) == sorted(wanted, key=lambda r: r["tx_id"])
+    held = Counter((r["customer_id"], r["event_time"].date()) for r in rows)
+    assert max(SIZES) <= 2 * max(chunk, 3 * max(held.values()))
+
+
+@pytest.mark.parametrize("years", [0, 3, 100_000])
+def test_order_is_by_entity_then_time_then_transaction(years):
+    """Also where entity and time do not fit into one integer; of doubles the target stays."""
+    random = np.random.default_rng(years)
+    entity = random.integers(-1, 300_000, 5000) // 1000
+    time = random.integers(0, 40, 5000) * (1 + years * 365 * DAY // 40) - DAY
+    tx_id = random.permutation(5000)
+    twice = random.integers(0, 5000, 500)
+    entity, time, tx_id = (np.append(a, a[twice]) for a in (entity, time, tx_id))
+    target = random.random(5500) < 0.5
+    found = partition._order(entity, time, tx_id, target)
+    all_of_them = np.lexsort((~target, tx_id, time, entity))
+    first = np.unique(tx_id[all_of_them], return_index=True)[1]
+    for values in (entity, time, tx_id, target):
+        assert (values[found] == values[all_of_them[np.sort(first)]]).all()
+
+
+def test_keys_of_several_columns_and_missing_ones():
+    rows = pa.table({"a": ["x", "x", None, "x", "y"], "b": pa.array([1, 2, 1, 1, None])})
+    one, two, missing, again, lacking = partition._numbers(rows, ("a", "b"))
+    assert one == again != two
+    assert missing == lacking == -1
+    assert min(one, two) >= 0
