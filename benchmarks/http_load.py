@@ -28,7 +28,8 @@ import psutil
 from fraudlake import instants, session
 from fraudlake.datasets import load_dataset
 from fraudlake.instants import time_range
-from fraudlake.lake.tables import SCORES, TRANSACTIONS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import SCORES, TRANSACTIONS
 
 MOST_REQUESTS = 20_000
 

@@ -42,7 +42,8 @@ DAYS = 38
 def make_lake(lake: Path, cards: int, history: int) -> None:
     """Transactions of the last days, labels of one in a hundred, a champion."""
     from fraudlake import session
-    from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake
+    from fraudlake.lake import Lake
+    from fraudlake.lake.tables import LABELS, TRANSACTIONS
 
     shutil.rmtree(lake, ignore_errors=True)
     shutil.rmtree(f"{lake}-mlflow", ignore_errors=True)

@@ -27,7 +27,7 @@ from fraudlake import instants, session
 from fraudlake.datasets import load_dataset
 from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.ingest import sources
-from fraudlake.lake.tables import Lake
+from fraudlake.lake import Lake
 from fraudlake.models import bundle
 from fraudlake.registry import Registry
 from fraudlake.service.metrics import Service

@@ -26,7 +26,8 @@ from fraudlake.features.batch.compute import compute
 from fraudlake.features.batch.hot_keys import find_cuts
 from fraudlake.features.definition.feature_set import FeatureSet, load_feature_set
 from fraudlake.features.table.build import build
-from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS
 
 DATASET = load_dataset("handbook")
 

@@ -54,7 +54,8 @@ def verdict(lake: Path, sent: int, promoted: datetime) -> dict[str, float]:
     from pyspark.sql import functions as F
 
     from fraudlake import session
-    from fraudlake.lake.tables import SCORES, Lake
+    from fraudlake.lake import Lake
+    from fraudlake.lake.tables import SCORES
 
     spark = session.open_spark("swap")
     scores = Lake(spark, str(lake)).read(SCORES)

@@ -30,7 +30,7 @@ class Arguments(job.Arguments):
 
 def run(spark: Any, args: Arguments) -> job.Result:
     """One job after the other, each as a user would call it, then the page."""
-    from fraudlake.lake.tables import Lake
+    from fraudlake.lake import Lake
     from fraudlake.reports import terminal
 
     def day(number: int) -> str:

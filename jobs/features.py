@@ -60,8 +60,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     """Find the data set, compute the range, write it, report."""
     from fraudlake.errors import DataError
     from fraudlake.features.table.build import build
-    from fraudlake.lake import run_metrics
-    from fraudlake.lake.tables import FEATURES, TRANSACTIONS, Lake
+    from fraudlake.lake import Lake, run_metrics
+    from fraudlake.lake.tables import FEATURES, TRANSACTIONS
 
     lake = Lake(spark, args.lake, args.table)
     lake.read(TRANSACTIONS)

@@ -46,8 +46,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     """Ingest, then record the counts."""
     from fraudlake.datasets import load_dataset
     from fraudlake.ingest import ingest, sources
-    from fraudlake.lake import run_metrics
-    from fraudlake.lake.tables import TRANSACTIONS, Lake
+    from fraudlake.lake import Lake, run_metrics
+    from fraudlake.lake.tables import TRANSACTIONS
 
     lake, dataset = Lake(spark, args.lake), load_dataset(args.dataset)
     result = ingest(lake, dataset, args.input, args.kafka, args.avro)

@@ -56,7 +56,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     """Load the model, recompute, compare, report."""
     from fraudlake.errors import DataError
     from fraudlake.instants import time_range
-    from fraudlake.lake.tables import FEATURES, Lake
+    from fraudlake.lake import Lake
+    from fraudlake.lake.tables import FEATURES
     from fraudlake.models import bundle
     from fraudlake.registry import Registry
     from fraudlake.scoring import parity

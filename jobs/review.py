@@ -44,8 +44,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.features.definition.explain import cost
     from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.instants import time_range
-    from fraudlake.lake import run_metrics
-    from fraudlake.lake.tables import FEATURES, LABELS, Lake
+    from fraudlake.lake import Lake, run_metrics
+    from fraudlake.lake.tables import FEATURES, LABELS
     from fraudlake.reports import feature_review, terminal
 
     lake = Lake(spark, args.lake, args.table)

@@ -31,8 +31,8 @@ class Arguments(job.Arguments):
 
 def run(spark: Any, args: Arguments) -> job.Result:
     """Load the model, score the range, write both tables, report."""
-    from fraudlake.lake import run_metrics
-    from fraudlake.lake.tables import FEATURES, FLAGGED, Lake
+    from fraudlake.lake import Lake, run_metrics
+    from fraudlake.lake.tables import FEATURES, FLAGGED
     from fraudlake.registry import Registry
     from fraudlake.scoring import batch
 

@@ -98,7 +98,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.ingest import sources
-    from fraudlake.lake.tables import Lake
+    from fraudlake.lake import Lake
     from fraudlake.registry import Registry
     from fraudlake.service import logs, metrics
     from fraudlake.service.model_cache import Shelf

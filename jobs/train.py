@@ -81,7 +81,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     """Plan the split, train, register, report."""
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition.feature_set import load_feature_set
-    from fraudlake.lake.tables import TRANSACTIONS, Lake
+    from fraudlake.lake import Lake
+    from fraudlake.lake.tables import TRANSACTIONS
     from fraudlake.models.contender import load_contender
     from fraudlake.registry import Registry
     from fraudlake.training.train import train

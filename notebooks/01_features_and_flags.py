@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 
 from fraudlake import session
 from fraudlake.features.definition.feature_set import load_feature_set
-from fraudlake.lake.tables import FEATURES, FLAGGED, LABELS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, FLAGGED, LABELS
 from fraudlake.registry import Registry
 
 spark = session.open_spark("notebook")

@@ -53,7 +53,7 @@ def spark(tmp_path_factory):
 @pytest.fixture
 def lake(spark, tmp_path):
     """An empty lake in a folder of its own."""
-    from fraudlake.lake.tables import Lake
+    from fraudlake.lake import Lake
 
     return Lake(spark, str(tmp_path / "lake"))
 

@@ -10,7 +10,8 @@ import pytest
 from tests.conftest import ROOT
 
 from fraudlake import job, session
-from fraudlake.lake.tables import METRICS, TABLES, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import METRICS, TABLES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import LABELS, TRANSACTIONS
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 SEAM = START + timedelta(days=40)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from fraudlake import cli, session
 from fraudlake.features.state import micro_batch
-from fraudlake.lake.tables import Lake
+from fraudlake.lake import Lake
 from fraudlake.registry import Registry
 from fraudlake.stream.history import History
 from fraudlake.stream.scorer import StreamScorer

@@ -129,7 +129,8 @@ class World:
         from fraudlake.datasets import load_dataset
         from fraudlake.ingest.pipeline import ingest
         from fraudlake.instants import time_range
-        from fraudlake.lake.tables import LABELS, Lake
+        from fraudlake.lake import Lake
+        from fraudlake.lake.tables import LABELS
         from fraudlake.registry import Registry
 
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -17,7 +17,8 @@ def recomputed(spark, world: World) -> tuple[dict[int, pd.Series], pd.Series, se
     from fraudlake.features.table.build import build
     from fraudlake.ingest.pipeline import ingest
     from fraudlake.instants import time_range
-    from fraudlake.lake.tables import FEATURES, QUARANTINE, TRANSACTIONS, Lake
+    from fraudlake.lake import Lake
+    from fraudlake.lake.tables import FEATURES, QUARANTINE, TRANSACTIONS
     from fraudlake.registry import Registry
     from fraudlake.scoring.apply import score_rows
 
@@ -37,7 +38,8 @@ def recomputed(spark, world: World) -> tuple[dict[int, pd.Series], pd.Series, se
 
 def differences(spark, world: World) -> dict[str, int]:
     """What is wrong → how many rows; all of it 0 where every record counts exactly once."""
-    from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Lake
+    from fraudlake.lake import Lake
+    from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES
     from fraudlake.models import bundle
     from fraudlake.registry import Registry
 

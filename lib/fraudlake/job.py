@@ -131,6 +131,7 @@ def execute(name: str, spark: Any, run: Callable[..., Result], arguments: Argume
     Without a session (`spark` None) it makes none.
     """
     from fraudlake import __version__, session
+    from fraudlake.lake.commits import METADATA
 
     started = time.monotonic()
     config = resolved(arguments)
@@ -139,8 +140,7 @@ def execute(name: str, spark: Any, run: Callable[..., Result], arguments: Argume
         result = run(spark, arguments)
     else:
         note = {"job": name, "arguments": config, "fraudlake": __version__}
-        key = "spark.databricks.delta.commitInfo.userMetadata"
-        with session.configured(spark, {key: json.dumps(note, sort_keys=True)}):
+        with session.configured(spark, {METADATA: json.dumps(note, sort_keys=True)}):
             result = run(spark, arguments)
     log.info("%s: done in %.1f s", name, time.monotonic() - started)
     return {"job": name, **result}

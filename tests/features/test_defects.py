@@ -14,7 +14,8 @@ from fraudlake.features.definition.feature import COMPARING
 from fraudlake.features.kernels.windows import Events, windows
 from fraudlake.features.table.build import build
 from fraudlake.features.table.layout import by_time
-from fraudlake.lake.tables import FEATURES, TRANSACTIONS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, TRANSACTIONS
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

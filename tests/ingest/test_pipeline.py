@@ -16,7 +16,8 @@ from fraudlake import job
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
 from fraudlake.ingest import checks, ingest, pipeline, sources
-from fraudlake.lake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS
 
 CARD = "4111 1111 1111 1111"
 # ruff: noqa: E501

@@ -11,7 +11,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from fraudlake import job
-from fraudlake.lake.tables import FEATURES, LABELS, METRICS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, LABELS, METRICS
 from fraudlake.reports.feature_review import count, judge, picture
 
 ROWS = 4000

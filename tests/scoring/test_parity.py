@@ -16,7 +16,8 @@ from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
 from fraudlake.ingest import sources
 from fraudlake.instants import time_range
-from fraudlake.lake.tables import FEATURES, LABELS, SCORES, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, LABELS, SCORES
 from fraudlake.scoring import parity
 
 pytestmark = pytest.mark.usefixtures("planned_at_once")

@@ -26,7 +26,8 @@ from fraudlake.errors import DataError
 from fraudlake.features.definition.feature_set import FeatureSet, load_feature_set
 from fraudlake.features.state.run_files import DamagedError
 from fraudlake.ingest import sources
-from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import LABELS, TRANSACTIONS
 from fraudlake.models import bundle
 from fraudlake.serve import scorer as single_scorer
 from fraudlake.serve.http import ScoreServer

@@ -14,7 +14,8 @@ from fraudlake.datasets import load_dataset
 from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.features.table.build import build
 from fraudlake.instants import format_instant, time_range
-from fraudlake.lake.tables import FEATURES, SCORES, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, SCORES
 from fraudlake.models import bundle
 from fraudlake.models.calibration import Calibration
 from fraudlake.scoring.apply import score_rows

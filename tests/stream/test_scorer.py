@@ -17,7 +17,8 @@ from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
 from fraudlake.features.definition.feature_set import FeatureSet, load_feature_set
 from fraudlake.ingest import sources
-from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES
 from fraudlake.models import bundle
 from fraudlake.service.metrics import Service
 from fraudlake.service.model_watch import Model

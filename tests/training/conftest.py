@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from fraudlake.features.definition.feature_set import load_feature_set
-from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS
 
 DATASET = """
 format: jsonl

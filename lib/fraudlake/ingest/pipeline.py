@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
 from fraudlake.ingest import cards, checks, files, sources
+from fraudlake.lake import Lake
 from fraudlake.lake.frames import kept
-from fraudlake.lake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS, Lake
+from fraudlake.lake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

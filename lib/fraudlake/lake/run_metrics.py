@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from fraudlake.lake.tables import METRICS, Lake
+from fraudlake.lake.lake import Lake
+from fraudlake.lake.tables import METRICS
 
 
 def run_id(job: str, **inputs: Any) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fraudlake.lake.tables import FLAGGED, TABLES, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FLAGGED, TABLES
 from fraudlake.registry import tracking_uri
 
 if TYPE_CHECKING:

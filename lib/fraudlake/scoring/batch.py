@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
 from fraudlake.instants import time_range
-from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fraudlake.instants import time_range
-from fraudlake.lake.tables import FLAGGED, SCORES, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FLAGGED, SCORES
 from fraudlake.scoring.apply import score_rows
 
 if TYPE_CHECKING:

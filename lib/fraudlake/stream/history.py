@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError
 from fraudlake.instants import format_instant, parse_instant, time_range
-from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake, Table
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import LABELS, TRANSACTIONS, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,8 +23,9 @@ from fraudlake.features.state import micro_batch
 from fraudlake.ingest import checks
 from fraudlake.ingest.files import readable
 from fraudlake.instants import left_open_range, time_range
+from fraudlake.lake import Lake
 from fraudlake.lake.frames import cut
-from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Lake, Table
+from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Table
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import create_tables, stamps

@@ -52,8 +52,6 @@ _MERGED_AT = 8  # runs of one size that become one of the next
 # What runs of a size become; the whole is rewritten last, as that of 100 million takes minutes.
 _SIZES = ((BATCH + OF_LABELS, MERGED), (MERGED, MERGED_AGAIN), (MERGED_AGAIN + WHOLE, WHOLE))
 _MICROSECOND = timedelta(microseconds=1)
-# Commits that change no rows.
-_MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD CONSTRAINT")
 
 
 class Memory(StateFolder):
@@ -229,8 +227,8 @@ class Memory(StateFolder):
         for table in (SCORES, FLAGGED):
             own = 1 if table is FLAGGED else len(before.decision.models)
             if versions[table.name] > before.versions[table.name] + own:
-                done = self.history.lake.operations(table, before.versions[table.name])
-                if sum(name not in _MAINTENANCE for name in done) > own:
+                commits = self.history.lake.history(table, before.versions[table.name])
+                if sum(commit.changes_rows for commit in commits) > own:
                     return False
         return True
 

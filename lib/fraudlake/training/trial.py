@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.instants import time_range
-from fraudlake.lake.tables import FEATURES, LABELS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, LABELS
 from fraudlake.models.encoding import MOST, Encoding, learn
 from fraudlake.training.split import Split, count, test_rows, training_rows
 

@@ -15,7 +15,8 @@ from fraudlake.features.table import conversion as conversion_module
 from fraudlake.features.table import increment
 from fraudlake.features.table.build import build
 from fraudlake.features.table.conversion import conversion
-from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

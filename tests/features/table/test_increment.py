@@ -15,6 +15,7 @@ from fraudlake.features.table import affected, layout
 from fraudlake.features.table.affected import WholeBuildError
 from fraudlake.features.table.build import build
 from fraudlake.features.table.increment import _ranges
+from fraudlake.lake import Lake
 from fraudlake.lake.tables import (
     FEATURES,
     FLAGGED,
@@ -23,7 +24,6 @@ from fraudlake.lake.tables import (
     REASONS_TYPE,
     SCORES,
     TRANSACTIONS,
-    Lake,
 )
 
 START = datetime(2018, 4, 1, tzinfo=UTC)

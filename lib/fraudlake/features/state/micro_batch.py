@@ -26,9 +26,9 @@ from fraudlake.features.state.tasks import (
     Place,
     WindowsTask,
 )
+from fraudlake.lake import Lake
 from fraudlake.lake.frames import kept
 from fraudlake.lake.tables import LABELS as LABELS_TABLE
-from fraudlake.lake.tables import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -13,8 +13,9 @@ from fraudlake.features.batch.hot_keys import reach_of
 from fraudlake.features.definition.feature import Feature
 from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.instants import closed_range
+from fraudlake.lake import Lake
 from fraudlake.lake.frames import union
-from fraudlake.lake.tables import LABELS, TRANSACTIONS, Lake, Table
+from fraudlake.lake.tables import LABELS, TRANSACTIONS, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -18,7 +18,8 @@ from fraudlake.features.table.conversion import converted
 from fraudlake.features.table.increment import increment, write
 from fraudlake.features.table.layout import by_time
 from fraudlake.instants import format_instant, parse_instant, time_range
-from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Lake, Table
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

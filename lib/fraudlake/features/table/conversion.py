@@ -11,7 +11,8 @@ from fraudlake.features.batch.compute import compute
 from fraudlake.features.batch.hot_keys import find_cuts
 from fraudlake.features.definition.feature_set import KERNEL_VERSION, FeatureSet, hash_of
 from fraudlake.features.table.affected import WholeBuildError
-from fraudlake.lake.tables import FEATURES, Lake
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -15,7 +15,8 @@ from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.features.table.affected import MICROS, touched
 from fraudlake.features.table.layout import by_time
 from fraudlake.instants import closed_range, time_range
-from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Lake, Table
+from fraudlake.lake import Lake
+from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from fraudlake.errors import DataError
-from fraudlake.lake import delta_log
-from fraudlake.lake.tables import FLAGGED, LABELS, METRICS, TABLES, Lake
+from fraudlake.lake import Lake, delta_log
+from fraudlake.lake.commits import METADATA
+from fraudlake.lake.tables import FEATURES, FLAGGED, LABELS, METRICS, TABLES
 
 SCHEMA = ", ".join(f"{name} {kind}" for name, kind in LABELS.columns.items())
 
@@ -167,3 +168,43 @@ def test_root_beneath_the_working_folder(spark, tmp_path, monkeypatch):
 def test_missing_table_names_the_way(lake):
     with pytest.raises(DataError, match="run the job that writes it first"):
         lake.read(LABELS)
+
+
+def test_the_history_says_who_changed_rows_and_why(spark, lake):
+    assert lake.history(LABELS) == []
+    lake.create(LABELS)
+    with lake.noted(job="one"), lake.noted(built={"inputs": 3}):
+        lake.insert_missing(LABELS, labels(spark, 1))
+    lake.insert_missing(LABELS, labels(spark, 2))
+    for upkeep in (
+        f"OPTIMIZE {lake.reference(LABELS)}",
+        f"ALTER TABLE {lake.reference(LABELS)} SET TBLPROPERTIES ('a' = 'b')",
+        f"ALTER TABLE {lake.reference(LABELS)} UNSET TBLPROPERTIES ('a')",
+        f"ALTER TABLE {lake.reference(LABELS)} ADD CONSTRAINT c CHECK (tx_id > 0)",
+        f"ALTER TABLE {lake.reference(LABELS)} DROP CONSTRAINT c",
+        f"ALTER TABLE {lake.reference(LABELS)} CLUSTER BY (tx_id)",
+        f"VACUUM {lake.reference(LABELS)}",
+    ):
+        spark.sql(upkeep)
+    commits = lake.history(LABELS, after=0)
+    assert [c.version for c in commits] == [*range(lake.version(LABELS), 0, -1)]
+    written = [c for c in commits if c.changes_rows]
+    assert [(c.operation, c.notes) for c in written] == [
+        ("MERGE", {}),
+        ("MERGE", {"job": "one", "built": {"inputs": 3}}),
+    ]
+    assert spark.conf.get(METADATA, None) is None
+
+
+def test_a_table_is_replaced_and_put_back(spark, lake):
+    lake.create(FEATURES, {"f": "double"})
+    before, identity = lake.version(FEATURES), lake.identity(FEATURES)
+    rows = spark.sql("SELECT 1L AS tx_id, TIMESTAMP '2018-08-08' AS event_time, 'd' AS definition")
+    lake.replace_table(FEATURES, rows)
+    assert lake.read(FEATURES).columns == rows.columns
+    detail = spark.sql(f"DESCRIBE DETAIL {lake.reference(FEATURES)}").first()
+    assert detail["clusteringColumns"] == list(FEATURES.cluster_by)
+    assert lake.identity(FEATURES) == identity == detail["id"]
+    lake.restore(FEATURES, before)
+    assert lake.read(FEATURES).columns == [*rows.columns, "f"]
+    assert lake.read(FEATURES).isEmpty()

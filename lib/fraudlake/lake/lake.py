@@ -1,0 +1,319 @@
+"""The lake: every way to read a table of it, and to write one.
+
+A table has one rule for running its job again, and each write here names it:
+
+| write | re-run rule |
+|---|---|
+| `insert_missing` | rows whose key stands are left as they are; nothing to add, no commit |
+| `append_once` | a (application, version) pair that was committed is skipped |
+| `replace_where` | the rows that meet a condition are replaced whole; equal inputs, equal rows |
+| `replace_table` | rows and columns are replaced whole; equal inputs, equal rows |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from fraudlake.errors import DataError
+from fraudlake.lake import commits, delta_log
+from fraudlake.lake.commits import Commit
+from fraudlake.lake.frames import kept
+from fraudlake.lake.tables import FEATURES, REASONS_TYPE, Table
+from fraudlake.options import absolute_lake, is_catalog
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+
+_CONSTRAINT = "delta.constraints."  # the prefix that Delta keeps them under
+
+
+class Lake:
+    """All tables under one root: a folder or URI (`PATH/NAME`), or `catalog.schema` (`….NAME`).
+
+    Parameters
+    ----------
+    root
+        A relative folder counts from the working folder.
+    features
+        Name of the table that stands for `FEATURES`: feature tables of several definitions can
+        stand side by side.
+
+    Raises
+    ------
+    ValueError
+        `root` is empty.
+    """
+
+    def __init__(self, spark: SparkSession, root: str, features: str = FEATURES.name) -> None:
+        self.spark = spark
+        self.root = absolute_lake(root.rstrip("/"))
+        self.features = features
+        self.in_catalog = is_catalog(self.root)
+
+    def _name(self, table: Table) -> str:
+        return self.features if table is FEATURES else table.name
+
+    def reference(self, table: Table) -> str:
+        """How SQL names the table."""
+        if self.in_catalog:
+            return f"{self.root}.{self._name(table)}"
+        return f"delta.`{self.path(table)}`"
+
+    def path(self, table: Table) -> str:
+        """Where a path lake keeps the table."""
+        return f"{self.root}/{self._name(table)}"
+
+    def folder(self, name: str) -> str:
+        """A working folder of the lake (snapshots, stream state): in its root or the warehouse."""
+        if not self.in_catalog:
+            return f"{self.root}/_{name}"
+        warehouse = self.spark.conf.get("spark.sql.warehouse.dir")
+        return f"{warehouse}/_fraudlake/{self.root}/{name}"
+
+    def exists(self, table: Table) -> bool:
+        from delta.tables import DeltaTable
+
+        if self.in_catalog:
+            return self.spark.catalog.tableExists(self.reference(table))
+        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """The table, as of a version where one is given.
+
+        Raises
+        ------
+        DataError
+            The table does not exist; the message says which job writes it.
+        """
+        if not self.exists(table):
+            raise DataError(
+                f"{self._name(table)}: got no table under {self.root}, expected one; run the job "
+                "that writes it first (ingest → features → train → score)"
+            )
+        if version is None:
+            return self.spark.table(self.reference(table))
+        return self.spark.sql(f"SELECT * FROM {self.reference(table)} VERSION AS OF {version}")
+
+    def changes(self, table: Table, after: int, until: int) -> DataFrame:
+        """What commits after one version changed, to another version included.
+
+        Returns
+        -------
+        DataFrame
+            The table's columns and `_change_type` (`insert`, `delete`, …); a row each change.
+            OPTIMIZE changes nothing.
+        """
+        if after == until:
+            from pyspark.sql import functions as F
+
+            return self.read(table).where("false").withColumn("_change_type", F.lit("insert"))
+        feed = self.spark.read.option("readChangeFeed", value=True)
+        feed = feed.option("startingVersion", after + 1).option("endingVersion", until)
+        return feed.table(self.reference(table)).drop("_commit_version", "_commit_timestamp")
+
+    def version(self, table: Table) -> int:
+        """Number of the table's newest commit; −1 where it does not exist."""
+        if not self.exists(table):
+            return -1
+        # DESCRIBE HISTORY would start a job; a stream asks with every micro-batch.
+        return delta_log.version(self.spark, self.location(table))
+
+    def history(self, table: Table, after: int = -1) -> list[Commit]:
+        """Commits of the table after a version, newest first; none where it does not exist."""
+        if not self.exists(table):
+            return []
+        return commits.history(self.spark, self.reference(table), after)
+
+    def noted(self, **notes: Any) -> AbstractContextManager[None]:
+        """Add notes to the metadata of the commits made until the block ends (`Commit.notes`)."""
+        return commits.noted(self.spark, notes)
+
+    def identity(self, table: Table) -> str:
+        """Delta's own id of the table: one made anew counts from version 0 again, under another."""
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(table)}")
+        return detail.select("id").collect()[0][0]
+
+    def location(self, table: Table) -> str:
+        """Path or URI of the table's folder."""
+        if not self.in_catalog:
+            return self.path(table)
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(table)}")
+        return detail.select("location").collect()[0][0]
+
+    def properties(self, table: Table) -> dict[str, str]:
+        """The table's own properties (`fraudlake.dataset`, …) without the prefix."""
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.reference(table)}").collect()
+        prefix = "fraudlake."
+        return {r[0].removeprefix(prefix): r[1] for r in rows if r[0].startswith(prefix)}
+
+    def set_property(self, table: Table, name: str, value: str) -> None:
+        """Write `fraudlake.NAME`, in a commit of its own, where it says something else."""
+        if self.properties(table).get(name) != value:
+            setting = _settings({f"fraudlake.{name}": value})
+            self.spark.sql(f"ALTER TABLE {self.reference(table)} SET {setting}")
+
+    def create(
+        self,
+        table: Table,
+        extra: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make the table where it is missing; leave it alone where it stands.
+
+        Parameters
+        ----------
+        extra
+            Columns that this lake's data set or feature set adds, with their SQL types.
+        properties
+            Written as `fraudlake.NAME` table properties.
+
+        Raises
+        ------
+        DataError
+            The table stands and lacks one of the columns, or has it with another type.
+        """
+        columns = {**table.columns, **(extra or {})}
+        if self.exists(table):
+            have = dict(self.spark.table(self.reference(table)).dtypes)
+            wrong = [
+                f"{name} (got {have.get(name, 'no such column')}, expected {kind})"
+                for name, kind in columns.items()
+                if have.get(name, "").replace(" ", "") != kind.replace(" ", "")
+                and table.columns.get(name) != REASONS_TYPE
+            ]
+            if wrong:
+                raise DataError(
+                    f"{self._name(table)} under {self.root} has other columns: {'; '.join(wrong)}; "
+                    "use another lake, or the data set and feature set that made this one"
+                )
+            self._constrain(table)
+            return
+        fields = ", ".join(
+            f"{name} {kind}{' NOT NULL' if name in table.required else ''}"
+            for name, kind in columns.items()
+        )
+        settings = {f"fraudlake.{name}": value for name, value in (properties or {}).items()}
+        settings |= {_CONSTRAINT + name: rule for name, rule in table.constraints.items()}
+        if table.append_only:
+            settings["delta.appendOnly"] = "true"
+            # A summary of the log, by default with each tenth commit, costs a small batch more than
+            # its rows. A stream writes them beside its batches (`summarise`), long before these.
+            settings["delta.checkpointInterval"] = "10000" if table.streamed else "1000"
+        if table.streamed:
+            settings["delta.logRetentionDuration"] = "interval 2 days"
+            settings["delta.deletedFileRetentionDuration"] = "interval 2 days"  # at most that
+        if table.change_feed:
+            settings["delta.enableChangeDataFeed"] = "true"
+        # By default Delta keeps the range of every column of a file: a fourth of a wide write.
+        settings["delta.dataSkippingStatsColumns"] = ",".join(
+            dict.fromkeys((*table.key, *table.cluster_by))
+        )
+        cluster = f"CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else ""
+        self.spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self.reference(table)} ({fields}) USING delta "
+            f"{cluster} {_settings(settings)}"
+        )
+
+    def _constrain(self, table: Table) -> None:
+        """Add the constraints that are missing: the table may be an older one."""
+        if not table.constraints:
+            return
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.reference(table)}").collect()
+        standing = {row[0] for row in rows}
+        for name, rule in table.constraints.items():
+            if _CONSTRAINT + name not in standing:
+                self.spark.sql(
+                    f"ALTER TABLE {self.reference(table)} ADD CONSTRAINT {name} CHECK ({rule})"
+                )
+
+    def insert_missing(self, table: Table, rows: DataFrame, within: str = "true") -> int:
+        """Add the rows whose key is not in the table yet; return how many.
+
+        Re-run rule: rows that stand are left as they are. Where nothing is new, nothing is
+        committed.
+
+        Parameters
+        ----------
+        rows
+            Columns of the table, each key once.
+        within
+            SQL condition on the table that all of `rows` meet (a range of `event_time`, say), so
+            that only that part of the table is read.
+        """
+        keys = list(table.key)
+        target = self.spark.table(self.reference(table))
+        standing = target.where(within).select(*keys)
+        with kept(rows.join(standing, keys, "left_anti").select(*target.columns)) as new:
+            count = new.count()
+            if count:
+                same = " AND ".join(f"t.{k} = s.{k}" for k in keys)
+                self.spark.sql(
+                    f"MERGE INTO {self.reference(table)} t USING {{new}} s "
+                    f"ON {same} WHEN NOT MATCHED THEN INSERT *",
+                    new=new,
+                )
+        return count
+
+    def append_once(self, table: Table, rows: DataFrame, application: str, version: int) -> None:
+        """Append, unless this application has committed this version or a later one.
+
+        Re-run rule: a version not above the last committed one of the same application is skipped,
+        so one application name stands for one logical write to one table.
+        """
+        if not self.in_catalog:
+            path = self.path(table)
+            if delta_log.append_once(self.spark, path, rows, application, version):
+                return
+        writer = rows.select(*self._columns(table)).write.format("delta").mode("append")
+        writer = writer.option("txnAppId", application).option("txnVersion", version)
+        self._save(writer, table)
+
+    def summarise(self, table: Table) -> None:
+        """Sum up the log where 500 commits came since the last time; not in a catalog.
+
+        What has expired of it goes (`Table.streamed`). Both read all of it, so it is done rarely.
+        """
+        if not self.in_catalog:
+            delta_log.summarise(self.spark, self.path(table), 500)
+
+    def replace_where(self, table: Table, rows: DataFrame, within: str) -> None:
+        """Replace the rows that meet an SQL condition by `rows`, which all meet it too.
+
+        Re-run rule: equal inputs give equal rows.
+        """
+        writer = rows.select(*self._columns(table)).write.format("delta").mode("overwrite")
+        self._save(writer.option("replaceWhere", within), table)
+
+    def replace_table(self, table: Table, rows: DataFrame) -> None:
+        """Put other columns and rows in the table's place in one commit, then cluster it again.
+
+        Re-run rule: equal inputs give equal rows. Delta forgets the clustering where the columns
+        change, and cannot replace a table in a path by one that is declared; so the columns of the
+        key lose their NOT NULL.
+        """
+        writer = rows.write.format("delta").mode("overwrite")
+        self._save(writer.option("overwriteSchema", value=True), table)
+        columns = ", ".join(table.cluster_by)
+        self.spark.sql(f"ALTER TABLE {self.reference(table)} CLUSTER BY ({columns})")
+
+    def restore(self, table: Table, version: int) -> None:
+        """Make the table what it was at a version, in a commit of its own."""
+        self.spark.sql(f"RESTORE {self.reference(table)} TO VERSION AS OF {version}")
+
+    def _columns(self, table: Table) -> list[str]:
+        return self.spark.table(self.reference(table)).columns
+
+    def _save(self, writer: DataFrameWriter, table: Table) -> None:
+        if self.in_catalog:
+            writer.saveAsTable(self.reference(table))
+        else:
+            writer.save(self.path(table))
+
+
+def _settings(settings: Mapping[str, str]) -> str:
+    """The clause TBLPROPERTIES; values may hold any character."""
+    escaped = {n: v.replace("\\", "\\\\").replace("'", "\\'") for n, v in settings.items()}
+    quoted = ", ".join(f"'{name}' = '{value}'" for name, value in escaped.items())
+    return f"TBLPROPERTIES ({quoted})"
