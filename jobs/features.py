@@ -11,9 +11,10 @@ the same key.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fraudlake import instants, job, names, options
 
@@ -36,29 +37,16 @@ class Arguments(job.Arguments):
     )
     to: instants.Instant | None = Field(None, description="end of the range, UTC, excluded")
 
-    @model_validator(mode="after")
-    def _features_fit(self) -> Arguments:
-        if self.dataset:
-            _fitting(self.features, self.dataset)
-        return self
-
-
-def _fitting(features: str, dataset: str) -> tuple[Any, Any]:
-    """The feature set and the data set, or every reason why they do not go together."""
-    from fraudlake.datasets import load_dataset
-    from fraudlake.errors import ConfigError
-    from fraudlake.features.definition.feature_set import load_feature_set
-
-    feature_set, described = load_feature_set(features), load_dataset(dataset)
-    problems = feature_set.check_against(described)
-    if problems:
-        raise ConfigError(problems)
-    return feature_set, described
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> list[str]:
+        return super().problems(given) + names.misfits(given)
 
 
 def run(spark: Any, args: Arguments) -> job.Result:
     """Find the data set, compute the range, write it, report."""
-    from fraudlake.errors import DataError
+    from fraudlake.datasets import load_dataset
+    from fraudlake.errors import ConfigError, DataError
+    from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.features.table.build import build
     from fraudlake.lake import Lake, run_metrics
     from fraudlake.lake.tables import FEATURES, TRANSACTIONS
@@ -68,7 +56,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
     name = args.dataset or lake.properties(TRANSACTIONS).get("dataset")
     if not name:
         raise DataError("transactions: got no data set name on the table, expected dataset=NAME")
-    feature_set, dataset = _fitting(args.features, name)
+    if problems := names.misfits({"features": args.features, "dataset": name}):
+        raise ConfigError(problems)
+    feature_set, dataset = load_feature_set(args.features), load_dataset(name)
     result = build(lake, feature_set, dataset, args.from_, args.to)
     version = lake.version(FEATURES)
     built = {"table": args.table, "definition": feature_set.hash, "version": version}

@@ -7,9 +7,10 @@ Records in = new transactions + duplicates + quarantine; the same input again ad
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fraudlake import job, names, options
 
@@ -32,14 +33,11 @@ class Arguments(job.Arguments):
         None, description="topic: Avro schema of the values, or folder of *.avsc; left out: JSON"
     )
 
-    @model_validator(mode="after")
-    def _topic_is_whole(self) -> Arguments:
-        from fraudlake.errors import ConfigError
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> list[str]:
         from fraudlake.ingest import kafka
 
-        if problems := kafka.problems(self.input, self.kafka, self.avro):
-            raise ConfigError(problems)
-        return self
+        return super().problems(given) + kafka.problems(given)
 
 
 def run(spark: Any, args: Arguments) -> job.Result:

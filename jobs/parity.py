@@ -11,9 +11,10 @@ came more than two days late is left out. Ends with exit code 1 where anything d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fraudlake import instants, job, names, options
 
@@ -43,13 +44,12 @@ class Arguments(job.Arguments):
         "handbook", description="state: its feature set: name in conf/features, or YAML"
     )
 
-    @model_validator(mode="after")
-    def _has_a_dataset(self) -> Arguments:
-        from fraudlake.errors import ConfigError
-
-        if self.state and not self.dataset:
-            raise ConfigError(["dataset: missing, expected the data set of the stream in state="])
-        return self
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> list[str]:
+        problems = super().problems(given) + names.misfits(given)
+        if given.get("state") and given.get("dataset", "wrong") is None:
+            problems.append("dataset: missing, expected the data set of the stream in state=")
+        return problems
 
 
 def run(spark: Any, args: Arguments) -> job.Result:

@@ -9,9 +9,10 @@ SIGTERM stops it after the requests in hand.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fraudlake import job, names, options
 
@@ -36,20 +37,14 @@ class Arguments(job.Arguments):
     batch: options.Count = Field(64, description="most requests computed at a time")
     logs: Literal["text", "json"] = Field("text", description="form of the log")
 
-    @model_validator(mode="after")
-    def _fits(self) -> Arguments:
-        from fraudlake.datasets import load_dataset
-        from fraudlake.errors import ConfigError
-        from fraudlake.features.definition.feature_set import load_feature_set
-
-        problems = load_feature_set(self.features).check_against(load_dataset(self.dataset))
-        if self.state is None and ("://" in self.lake or options.is_catalog(self.lake)):
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> list[str]:
+        problems, lake = super().problems(given) + names.misfits(given), given.get("lake", "")
+        if given.get("state", "wrong") is None and ("://" in lake or options.is_catalog(lake)):
             problems.append(
-                f"state: got none, expected the stream's state folder: {self.lake} is no folder"
+                f"state: got none, expected the stream's state folder: {lake} is no folder"
             )
-        if problems:
-            raise ConfigError(problems)
-        return self
+        return problems
 
 
 def run(_: None, args: Arguments) -> job.Result:

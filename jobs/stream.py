@@ -9,9 +9,11 @@ was; whatever was interrupted is written once. SIGTERM stops it between two micr
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fraudlake import instants, job, names, options
 
@@ -59,7 +61,7 @@ class Arguments(job.Arguments):
         description="highest share of bad records in a micro-batch of 100 or more; above it the "
         "stream stops and leaves the batch as it is",
     )
-    replay: instants.Duration | None = Field(
+    replay: Annotated[instants.Duration, Field(gt=timedelta(0))] | None = Field(
         None,
         description="back-test: cut the input into slices of this length of event time, in event "
         "order, one micro-batch each",
@@ -74,18 +76,11 @@ class Arguments(job.Arguments):
     )
     logs: Literal["text", "json"] = Field("text", description="form of the log")
 
-    @model_validator(mode="after")
-    def _features_fit(self) -> Arguments:
-        from fraudlake.datasets import load_dataset
-        from fraudlake.errors import ConfigError
-        from fraudlake.features.definition.feature_set import load_feature_set
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> list[str]:
         from fraudlake.ingest import kafka
 
-        problems = load_feature_set(self.features).check_against(load_dataset(self.dataset))
-        problems += kafka.problems(self.input, self.kafka, self.avro)
-        if problems:
-            raise ConfigError(problems)
-        return self
+        return super().problems(given) + names.misfits(given) + kafka.problems(given)
 
 
 def run(spark: Any, args: Arguments) -> job.Result:

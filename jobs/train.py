@@ -8,11 +8,14 @@ it wins on the same test rows; metrics. A second run on the same input trains no
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fraudlake import instants, job, names, options
+
+_WINDOWS = ("train_from", "train_to", "delay", "test_from", "test_to")
 
 
 class Arguments(job.Arguments):
@@ -49,15 +52,22 @@ class Arguments(job.Arguments):
         1, description="of everything drawn at random"
     )
 
-    @model_validator(mode="after")
-    def _windows(self) -> Arguments:
-        # What can be seen before the lake is open; a data set that is only in the lake comes later.
-        plan(self, self.dataset)
-        return self
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> list[str]:
+        from fraudlake.errors import ConfigError
+
+        if not given.keys() >= {"dataset", *_WINDOWS}:
+            return super().problems(given)
+        try:
+            # A data set that is only in the lake is looked at when that is open.
+            plan(given, given["dataset"])
+        except ConfigError as error:
+            return error.problems
+        return []
 
 
-def plan(args: Arguments, dataset: str | None) -> Any:
-    """The split these arguments ask for; without a data set any delay is long enough."""
+def plan(given: Mapping[str, Any], dataset: str | None) -> Any:
+    """The split that arguments ask for; without a data set any delay is long enough."""
     from datetime import timedelta
 
     from fraudlake.datasets import load_dataset
@@ -67,14 +77,8 @@ def plan(args: Arguments, dataset: str | None) -> Any:
     label = load_dataset(dataset).label if dataset else None
     if dataset and label is None:
         raise ConfigError([f"dataset: got {dataset!r}, expected one with a label to learn from"])
-    return split.plan(
-        args.train_from,
-        args.train_to,
-        args.delay,
-        args.test_from,
-        args.test_to,
-        label.delay if label else timedelta(0),
-    )
+    label_delay = label.delay if label else timedelta(0)
+    return split.plan(**{name: given[name] for name in _WINDOWS}, label_delay=label_delay)
 
 
 def run(spark: Any, args: Arguments) -> job.Result:
@@ -97,7 +101,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         load_dataset(dataset),
         load_feature_set(args.features),
         load_contender(args.model),
-        plan(args, dataset),
+        plan(dict(args), dataset),
         args.alerts,
         args.seed,
     )

@@ -42,6 +42,40 @@ WRONG = {
     ],
     "serve dataset=handbook lake=s3://bucket/lake": ["state: got none"],
     "simulate customers=-5 days=none": ["customers: got '-5'", "days: got 'none'"],
+    "score from=2018-08-08 to=2018-08-08 alerts=many": [
+        "to: got 2018-08-08, expected an instant after from (2018-08-08)",
+        "alerts: got 'many'",
+    ],
+    "features from=2018-08-08 to=2018-08-01 features=full dataset=handbook lak=x": [
+        "to: got 2018-08-01, expected an instant after from (2018-08-08)",
+        "features: card_",
+        "lak: unknown key",
+    ],
+    "stream dataset=handbook input=. from=2018-08-08 to=2018-08-01 kafka=LICENSE replay=0s": [
+        "to: got 2018-08-01, expected an instant after from (2018-08-08)",
+        "kafka: got",
+        "replay: got '0s'",
+    ],
+    "train train_from=2018-08-01 train_to=2018-07-25 test_to=2018-01-01 model=no": [
+        "train_to: got 2018-07-25, expected an instant after train_from (2018-08-01)",
+        "model: got 'no'",
+    ],
+    "train train_from=2018-08-01 test_from=2018-09-01 test_to=2018-08-30": [
+        "train_to: missing",
+        "test_to: got 2018-08-30, expected an instant after test_from (2018-09-01)",
+    ],
+    "train train_from=2018-07-25 train_to=9999-12-31 delay=99999999999d": [
+        "delay: got '99999999999d'"
+    ],
+    "train train_from=2018-07-25 train_to=9999-12-31 delay=7d": [
+        "train_to: got 9999-12-31, expected"
+    ],
+    "review from=0001-01-01T00:00:00+14:00": [
+        "from: got '0001-01-01T00:00:00+14:00', expected a day"
+    ],
+    "serve dataset=simulated lake=s3://b/lake listen=x": ["state: got none", "listen: got 'x'"],
+    "parity state=. alerts=0": ["alerts: got '0'", "dataset: missing"],
+    "parity state=. dataset=handbook features=full": ["features: card_"],
     "scoore lake=x": ["job: got 'scoore'", "did you mean score?"],
 }
 
@@ -67,6 +101,21 @@ def test_wrong_configuration(command):
     assert done.stdout == "heavy: []\n"
     for part in WRONG[command]:
         assert part in done.stderr
+
+
+@pytest.mark.parametrize("name", resources.jobs())
+def test_no_range_ends_before_it_begins(name):
+    """Whatever else is missing or wrong; every end that a job takes has its start."""
+    model = job.load(name)["Arguments"]
+    keys = [info.alias or field for field, info in model.model_fields.items()]
+    ends = [key for key in keys if key == "to" or key.endswith("_to")]
+    for end in ends:
+        start = f"{end[:-2]}from"
+        with pytest.raises(ConfigError) as error:
+            job.parse(model, [f"{start}=2018-08-08", f"{end}=2018-08-08", "wrong=1"])
+        wanted = f"{end}: got 2018-08-08, expected an instant after {start} (2018-08-08)"
+        assert wanted in error.value.problems
+        assert any(problem.startswith("wrong: ") for problem in error.value.problems)
 
 
 class Arguments(job.Arguments):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
+# What lies before it by the longest length of time is still a time.
+_FIRST_YEAR, _CENTURY = 1900, timedelta(days=36500)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -22,9 +26,12 @@ def parse_duration(value: Any) -> timedelta:
         return value
     text = str(value).strip()
     match = _DURATION.match(text if not text.isdigit() else text + "d")
-    if isinstance(value, bool) or not match:
-        raise ValueError("a length of time such as 30s, 15m, 12h or 7d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if not isinstance(value, bool) and match:
+        with suppress(OverflowError):
+            length = timedelta(**{_UNITS[match[2]]: int(match[1])})
+            if length <= _CENTURY:
+                return length
+    raise ValueError("a length of time such as 30s, 15m, 12h or 7d, of at most 36500d")
 
 
 def format_duration(value: timedelta) -> str:
@@ -46,11 +53,12 @@ def parse_instant(value: Any) -> datetime:
     >>> parse_instant("2018-08-08").isoformat()
     '2018-08-08T00:00:00+00:00'
     """
-    try:
+    with suppress(ValueError, OverflowError):
         instant = datetime.fromisoformat(str(value).strip())
-    except ValueError:
-        raise ValueError("a day (2018-08-08) or an instant (2018-08-08T12:30:00)") from None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        zoned = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        if zoned.year >= _FIRST_YEAR:
+            return zoned
+    raise ValueError("a day (2018-08-08) or an instant (2018-08-08T12:30:00), from 1900 on")
 
 
 def format_instant(value: datetime) -> str:
@@ -67,6 +75,29 @@ Duration = Annotated[
 Instant = Annotated[
     datetime, BeforeValidator(parse_instant), PlainSerializer(format_instant, return_type=str)
 ]
+
+
+def range_problems(given: Mapping[str, Any], start: str, end: str) -> list[str]:
+    """Why two arguments are no range [start, end): one sentence, or none.
+
+    Parameters
+    ----------
+    given
+        Argument → value; a bound that is missing or None bounds nothing.
+    start, end
+        Names of the arguments; `from_` stands for `from`, which Python keeps for itself.
+
+    Examples
+    --------
+    >>> day = parse_instant("2018-08-08")
+    >>> range_problems({"from_": day, "to": day}, "from_", "to")
+    ['to: got 2018-08-08, expected an instant after from (2018-08-08)']
+    """
+    first, last = given.get(start), given.get(end)
+    if first is None or last is None or first < last:
+        return []
+    begin = f"{start.rstrip('_')} ({format_instant(first)})"
+    return [f"{end}: got {format_instant(last)}, expected an instant after {begin}"]
 
 
 def time_range(start: datetime | None, end: datetime | None, column: str = "event_time") -> str:

@@ -12,7 +12,7 @@ import re
 import runpy
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from difflib import get_close_matches
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from fraudlake import resources
+from fraudlake import instants, resources
 from fraudlake.config import explain
 from fraudlake.errors import ConfigError, FraudlakeError
 from fraudlake.instants import format_instant
@@ -31,6 +31,8 @@ log = logging.getLogger("fraudlake")
 
 Result = dict[str, Any]
 
+# Fields that hold the two ends of a range.
+_RANGES = (("from_", "to"), ("train_from", "train_to"), ("test_from", "test_to"))
 # What Java and Python say where a write finds no room.
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 
@@ -39,6 +41,24 @@ class Arguments(BaseModel):
     """Arguments of a job. Field descriptions are what `--help` prints; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @field_validator("*")
+    @classmethod
+    def _given(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.context is not None:
+            info.context[info.field_name] = value
+        return value
+
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> list[str]:
+        """What is wrong with arguments that are right one by one; a job adds its own.
+
+        Parameters
+        ----------
+        given
+            Field → value, without the fields that are wrong by themselves: a job tells all at once.
+        """
+        return [problem for ends in _RANGES for problem in instants.range_problems(given, *ends)]
 
 
 def parse(model: type[Arguments], words: Sequence[str]) -> Arguments:
@@ -66,10 +86,12 @@ def parse(model: type[Arguments], words: Sequence[str]) -> Arguments:
             merged[key] = value
         else:
             problems.append(f"{word}: got a bare word, expected key=value, --config FILE or --help")
+    given: dict[str, Any] = {}
     try:
-        arguments = model.model_validate(merged)
+        arguments = model.model_validate(merged, context=given)
     except ValidationError as error:
         problems += explain(error, model)
+    problems += model.problems(given)
     if problems:
         raise ConfigError(problems)
     return arguments

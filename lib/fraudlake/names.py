@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
@@ -26,6 +27,16 @@ def _contender(name: str) -> str:
 
     load_contender(name)
     return name
+
+
+def misfits(given: Mapping[str, Any]) -> list[str]:
+    """Why the feature set in `features` is unfit for the data set in `dataset`, where both are."""
+    from fraudlake.datasets import load_dataset
+    from fraudlake.features.definition.feature_set import load_feature_set
+
+    if not (given.get("features") and given.get("dataset")):
+        return []
+    return load_feature_set(given["features"]).check_against(load_dataset(given["dataset"]))
 
 
 DatasetName = Annotated[str, AfterValidator(_dataset)]

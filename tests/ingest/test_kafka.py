@@ -36,7 +36,7 @@ def test_an_address_names_servers_and_topic():
     ],
 )
 def test_a_wrong_address_is_told(path, properties, said):
-    (problem,) = kafka.problems(path, properties, None)
+    (problem,) = kafka.problems({"input": path, "kafka": properties, "avro": None})
     assert said in problem
 
 
@@ -58,7 +58,7 @@ def test_settings_are_read_as_java_reads_them_and_never_shown(tmp_path):
 def test_settings_of_other_matters_are_refused_without_their_values(tmp_path):
     file = tmp_path / "client.properties"
     file.write_text("group.id=hidden\nsasl.mechanism=PLAIN\nbootstrap.servers=hidden\nalone\n")
-    found = kafka.problems("kafka://h:1/t", str(file), None)
+    found = kafka.problems({"input": "kafka://h:1/t", "kafka": str(file), "avro": None})
     assert [line.split(" in ")[0] for line in found] == [
         "kafka: got the setting group.id",
         "kafka: got the setting bootstrap.servers",

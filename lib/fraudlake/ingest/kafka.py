@@ -80,8 +80,11 @@ def named(path: str, properties: str | None = None, schemas: str | None = None) 
     return Topic(found[1], found[2], settings, avro.schemas(Path(schemas)) if schemas else {})
 
 
-def problems(path: str, properties: str | None, schemas: str | None) -> list[str]:
-    """What is wrong with a job's arguments of these names, one sentence each; starts nothing."""
+def problems(given: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a job's `input`, `kafka` and `avro`, one sentence each; starts nothing."""
+    if not given.keys() >= {"input", "kafka", "avro"}:
+        return []
+    path, properties, schemas = given["input"], given["kafka"], given["avro"]
     if not (is_topic(path) or properties or schemas):
         return []
     try:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraudlake.errors import ConfigError, DataError
-from fraudlake.instants import format_duration, format_instant, time_range
+from fraudlake.instants import format_duration, format_instant, range_problems, time_range
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -91,15 +91,15 @@ def plan(
     '2018-08-15T00:00:00+00:00'
     """
     delay = label_delay if delay is None else delay
-    training_date = train_to + delay
-    test_from = training_date if test_from is None else test_from
-    test_to = test_from + (train_to - train_from) if test_to is None else test_to
-    problems = []
-    if train_to <= train_from:
-        problems.append(
-            f"train_to: got {format_instant(train_to)}, expected an instant after train_from "
-            f"({format_instant(train_from)})"
-        )
+    try:
+        training_date = train_to + delay
+        test_from = training_date if test_from is None else test_from
+        test_to = test_from + (train_to - train_from) if test_to is None else test_to
+    except OverflowError:
+        problem = f"train_to: got {format_instant(train_to)}, expected a test before the year 10000"
+        raise ConfigError([problem]) from None
+    given = {"train_from": train_from, "train_to": train_to}
+    problems = range_problems(given, "train_from", "train_to")
     if delay < label_delay:
         problems.append(
             f"delay: got {format_duration(delay)}, expected at least the data set's label delay, "
@@ -111,11 +111,9 @@ def plan(
             f"{format_instant(training_date)} (train_to + delay), when the last training label is "
             "mature: before that nobody could have had this model"
         )
-    if test_to <= test_from and train_to > train_from:
-        problems.append(
-            f"test_to: got {format_instant(test_to)}, expected an instant after test_from "
-            f"({format_instant(test_from)})"
-        )
+    if train_from < train_to:
+        given = {"test_from": test_from, "test_to": test_to}
+        problems += range_problems(given, "test_from", "test_to")
     if problems:
         raise ConfigError(problems)
     return Split(train_from, train_to, training_date, test_from, test_to, label_delay)
