@@ -1,10 +1,11 @@
 # %% [markdown]
 # # From a lake to a question
 #
-# What a data scientist sees after `fraudlake demo`: the tables as DataFrames, a feature set, the
-# champion, and why a transaction was flagged. Run it cell by cell, or as a script:
+# What a data scientist sees once the jobs `ingest`, `features`, `train` and `score` have run: the
+# tables as DataFrames, a feature set, the champion, and why a transaction was flagged. For any data
+# set; without words, the lake of `fraudlake demo`. Run it cell by cell, or as a script:
 #
-#     .venv/bin/python notebooks/01_features_and_flags.py build/demo/lake
+#     .venv/bin/python notebooks/01_features_and_flags.py [LAKE] [FEATURE_SET]
 
 # %%
 import sys
@@ -13,34 +14,47 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from fraudlake import session
+from fraudlake.features.definition.explain import meaning
 from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.lake import Lake
-from fraudlake.lake.tables import FEATURES, FLAGGED, LABELS
+from fraudlake.lake.tables import FEATURES, LABELS, SCORES
 from fraudlake.registry import Registry
+from fraudlake.scoring.apply import to_matrix
+from fraudlake.training.split import latest_labels
 
+# A notebook's own process has words that are not ours.
+words = [] if "ipykernel" in sys.modules else sys.argv[1:]
+root = words[0] if words else "build/demo/lake"
+name = words[1] if words[1:] else "handbook"
 spark = session.open_spark("notebook")
-lake = Lake(spark, sys.argv[1] if len(sys.argv) > 1 else "build/demo/lake")
+lake = Lake(spark, root)
 
 # %% [markdown]
 # ## The features
 # A feature set is a list of names with meanings; the table has one row a transaction.
 
 # %%
-feature_set = load_feature_set("handbook")
-print(feature_set.hash, [feature.name for feature in feature_set.features])
+feature_set = load_feature_set(name)
+for feature in feature_set.features:
+    print(f"{feature.name:35} {meaning(feature)}")
 features = lake.read(FEATURES)
 features.select("tx_id", "event_time", *[f.name for f in feature_set.features]).show(5)
 
 # %% [markdown]
 # ## How much a feature says alone
-# The share of fraud by tenths of a feature, among transactions with a label.
+# The share of fraud by tenths of a feature, among transactions whose label was known at the end of
+# the table. A label may be corrected later: a transaction counts once, by its last statement.
 
 # %%
-labelled = features.join(lake.read(LABELS).select("tx_id", "is_fraud"), "tx_id")
-tenth = F.ntile(10).over(Window.orderBy("customer_mean_amount_7d"))
-labelled.sample(0.05, seed=1).withColumn("tenth", tenth).groupBy("tenth").agg(
-    F.min("customer_mean_amount_7d").alias("from"),
-    F.avg(F.col("is_fraud").cast("int")).alias("fraud"),
+numbers = [f for f in feature_set.features if f.sql_type != "string"]
+shown = next((f for f in numbers if f.entity), numbers[0]).name
+first, last = features.agg(F.min("event_time"), F.max("event_time")).first()
+labelled = features.join(latest_labels(lake.read(LABELS), first, last), "tx_id")
+sample = labelled.sample(min(1.0, 50_000 / labelled.count()), seed=1)
+tenth = F.ntile(10).over(Window.orderBy(shown))
+sample.withColumn("tenth", tenth).groupBy("tenth").agg(
+    F.min(shown).alias(f"{shown} from"),
+    F.avg("label").alias("share of fraud"),
 ).orderBy("tenth").show()
 
 # %% [markdown]
@@ -54,17 +68,19 @@ scorer = registry.load(version)
 print(version, scorer.kind, registry.metrics(version))
 
 # %% [markdown]
-# ## Why was it flagged?
+# ## Why has it the highest score?
+# What each feature adds, in log-odds. A category stands for a number that training gave it.
 
 # %%
-flag = lake.read(FLAGGED).orderBy(F.desc("score"), "tx_id").first()
-row = features.where(F.col("tx_id") == flag["tx_id"]).select(*scorer.features).toPandas()
-contributions = scorer.contributions(row.to_numpy(float))[0]
-print(f"transaction {flag['tx_id']}: score {flag['score']:.3f}, base {scorer.base():+.2f} log-odds")
-for name, value, push in sorted(
-    zip(scorer.features, row.iloc[0], contributions, strict=True), key=lambda part: -abs(part[2])
+scores = lake.read(SCORES).where(F.col("model_version") == version)
+top = scores.orderBy(F.desc("score"), "tx_id").first()
+row = features.where(F.col("tx_id") == top["tx_id"]).select(*scorer.features).toArrow()
+contributions = scorer.contributions(to_matrix(row, scorer.features, scorer.encodings))[0]
+print(f"transaction {top['tx_id']}: score {top['score']:.3f}, base {scorer.base():+.2f} log-odds")
+for feature, added in sorted(
+    zip(scorer.features, contributions, strict=True), key=lambda pair: -abs(pair[1])
 ):
-    print(f"  {name:35} {value:10.2f} {push:+.3f}")
+    print(f"  {feature:35} {row[feature][0].as_py()!s:>24} {added:+.3f}")
 
 # %%
 spark.stop()

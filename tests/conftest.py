@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import runpy
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,21 @@ def lake(spark, tmp_path):
     from fraudlake.lake import Lake
 
     return Lake(spark, str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def notebook(spark, monkeypatch, capsys):
+    """A function: what a notebook, run with some words, prints, and its names at the end."""
+    from fraudlake import session
+
+    def run(path, *words):
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, words)])
+        monkeypatch.setattr(session, "open_spark", lambda *_: spark)
+        monkeypatch.setattr(type(spark), "stop", lambda _: None)
+        names = runpy.run_path(str(path))
+        return capsys.readouterr().out, names
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import runpy
-import sys
 
 import pytest
 from tests.conftest import ROOT
 
-from fraudlake import job, session
+from fraudlake import job
 from fraudlake.lake import Lake
 from fraudlake.lake.tables import METRICS, TABLES
 
@@ -75,10 +73,7 @@ def test_a_second_run_changes_no_table(spark, demo, name):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem)
-def test_notebook(spark, demo, path, monkeypatch, capsys):
-    monkeypatch.chdir(demo[0])
-    monkeypatch.setattr(sys, "argv", [str(path), "lake"])
-    monkeypatch.setattr(session, "open_spark", lambda *_: spark)
-    monkeypatch.setattr(type(spark), "stop", lambda _: None)
-    runpy.run_path(str(path))
-    assert "log-odds" in capsys.readouterr().out
+def test_notebook(demo, path, notebook):
+    said, names = notebook(path, demo[0] / "lake")
+    assert "log-odds" in said
+    assert names["labelled"].count() == names["labelled"].select("tx_id").distinct().count() > 2000
