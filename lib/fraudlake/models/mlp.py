@@ -33,7 +33,7 @@ def to_safetensors(state_dict: Mapping[str, Tensor], mean: np.ndarray, std: np.n
     Parameters
     ----------
     state_dict
-        `FeedForward.state_dict()`.
+        Of a `FeedForward`.
     mean, std
         Mean and standard deviation of each feature over the training rows, float64 [f].
     """

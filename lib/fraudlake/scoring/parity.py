@@ -28,7 +28,7 @@ def compare(
     Parameters
     ----------
     features
-        Of [start, end): the feature table's, or those of `known.when_scored`.
+        Of [start, end): the feature table's, or those of `as_of.when_scored`.
 
     Returns
     -------

@@ -20,7 +20,7 @@ def fit(rows: DataFrame, features: Sequence[str], contender: XGBoostContender, s
     ----------
     rows
         `label` (1, 0) and the feature columns as floats, in `contender.workers` partitions with the
-        labels mixed (`train.spread`), persisted: the estimator reads them twice, once to count the
+        labels mixed (`trial.gather`), persisted: the estimator reads them twice, once to count the
         distinct labels, and takes partitions as they are where their number is that of the workers.
 
     Returns
