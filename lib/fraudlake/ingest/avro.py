@@ -107,6 +107,7 @@ class Decoder:
         self._schemas = {mark: parse_schema(json.loads(text)) for mark, text in known.items()}
 
     def __call__(self, value: bytes | None) -> tuple[str, str | None]:
+        """An Avro value → JSON text, and what is wrong with it, if anything."""
         from fastavro import schemaless_reader
 
         value = value or b""

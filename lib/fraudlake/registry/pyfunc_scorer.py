@@ -15,6 +15,7 @@ class PyfuncScorer(PythonModel):
     """Feature columns (double) → calibrated probability of fraud, one for each row."""
 
     def load_context(self, context: PythonModelContext) -> None:
+        """Open the bundle; raises `FraudlakeError` where its SHA-256 is another."""
         folder = Path(context.artifacts["bundle"])
         files = {path.name: path.read_bytes() for path in folder.iterdir()}
         self.scorer = bundle.load(files, context.model_config["sha256"])
@@ -25,6 +26,7 @@ class PyfuncScorer(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> np.ndarray:
+        """Scores of rows that have the model's feature columns, in any order."""
         return self.scorer.score(model_input[list(self.scorer.features)].to_numpy(np.float64))
 
 

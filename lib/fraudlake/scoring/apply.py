@@ -136,6 +136,7 @@ def to_matrix(
 
 
 def reasons_of(scorer: Scorer, matrix: np.ndarray, flags: np.ndarray) -> pa.Array:
+    """What pushes a flagged row's score up, as `score_rows` says; null where it has no flag."""
     import numpy as np
     import pyarrow as pa
 

@@ -259,6 +259,7 @@ class Models:
         self._watches = watches
 
     def collect(self) -> Iterator[Metric]:
+        """Version in service, version refused and registry, for each alias."""
         from prometheus_client.core import GaugeMetricFamily
 
         version = GaugeMetricFamily(

@@ -32,9 +32,14 @@ class Shelf:
 
     Examples
     --------
-    >>> shelf = Shelf(Path("build/lake/_stream/models"), registry, admit)      # doctest: +SKIP
-    >>> model = shelf.admitted("champion", 3)                                  # doctest: +SKIP
-    >>> shelf.last("champion").version                                         # doctest: +SKIP
+    >>> from types import SimpleNamespace
+    >>> from fraudlake.service.model_watch import Model
+    >>> registry = SimpleNamespace(describe=lambda version: {})
+    >>> admit = lambda source, version: Model(version, {}, "", threshold=0.5)
+    >>> shelf = Shelf(Path("models"), registry, admit)
+    >>> shelf.admitted("champion", 3)
+    Model(version=3, digest='', threshold=0.5)
+    >>> shelf.last("champion").version
     3
     """
 

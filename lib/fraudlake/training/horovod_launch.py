@@ -32,18 +32,21 @@ class HorovodGroup:
         self.size: int = hvd.size()
 
     def sum(self, values: np.ndarray) -> np.ndarray:
+        """As `mlp_loop.Group` has it."""
         import horovod.torch as hvd
         import torch
 
         return hvd.allreduce(torch.from_numpy(values), op=hvd.Sum).numpy()
 
     def minimum(self, value: int) -> int:
+        """As `mlp_loop.Group` has it."""
         import horovod.torch as hvd
         import torch
 
         return int(hvd.allgather(torch.tensor([value])).min())
 
     def broadcast(self, model: nn.Module) -> None:
+        """As `mlp_loop.Group` has it."""
         import horovod.torch as hvd
 
         hvd.broadcast_parameters(model.state_dict(), root_rank=0)
@@ -51,6 +54,7 @@ class HorovodGroup:
     def averaging(
         self, optimizer: torch.optim.Optimizer, model: nn.Module
     ) -> torch.optim.Optimizer:
+        """As `mlp_loop.Group` has it."""
         import horovod.torch as hvd
 
         return hvd.DistributedOptimizer(optimizer, named_parameters=model.named_parameters())

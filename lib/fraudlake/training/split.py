@@ -50,6 +50,7 @@ class Split:
 
     @property
     def held_out_days(self) -> float:
+        """Days in [held_out_from, train_to)."""
         return (self.train_to - self.held_out_from) / timedelta(days=1)
 
     @property

@@ -45,10 +45,12 @@ class Trial:
 
     @property
     def columns(self) -> list[str]:
+        """Names of all features."""
         return [feature.name for feature in self.feature_set.features]
 
     @property
     def categories(self) -> list[str]:
+        """Names of those that are text."""
         return [f.name for f in self.feature_set.features if f.sql_type == "string"]
 
     def made_from(self) -> dict[str, Any]:

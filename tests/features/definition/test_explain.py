@@ -1,8 +1,5 @@
 """Every feature can be said in words, from the command line too."""
 
-import doctest
-import importlib
-
 import pytest
 
 from fraudlake import cli, resources
@@ -80,16 +77,3 @@ def test_refusals(words, sentence, capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main(words.split())
     assert sentence in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("definition.explain", "definition.feature", "definition.feature_set"),
-        *("kernels.geo_time", "kernels.portable", "kernels.wide"),
-    ],
-)
-def test_examples_in_docstrings_run(name):
-    tried = doctest.testmod(importlib.import_module(f"fraudlake.features.{name}"))
-    assert tried.attempted > 0
-    assert tried.failed == 0

@@ -141,6 +141,7 @@ class Packing:
     target: bool
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Batches of rows → batches of packed ones."""
         import pyarrow as pa
 
         tables = (pa.Table.from_batches([batch]) for batch in batches)

@@ -50,6 +50,7 @@ class Kernel:
     onward: Route | None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Packed rows → targets with features, packed again where another exchange follows."""
         for rows in unpacked(batches):
             made = self.made(rows.combine_chunks())
             if self.onward:

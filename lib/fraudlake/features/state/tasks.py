@@ -56,9 +56,11 @@ class Place:
     tasks: int = 1
 
     def paths(self, partition: int) -> list[Path]:
+        """Files of the known runs of a partition."""
         return [self._path(partition, name) for name in self.known]
 
     def write(self, partition: int, arrays: Arrays) -> None:
+        """Write the new run of a partition."""
         from fraudlake.features.state import run_files
 
         run_files.write(self._path(partition, self.new), arrays)
@@ -355,6 +357,7 @@ class MergeTask:
     oldest: int
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Numbers of partitions → the same, once their runs are one."""
         import numpy as np
 
         from fraudlake.features.state import run_files, sorted_runs

@@ -42,6 +42,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Margins: float32 [n, inputs] → [n]."""
         for layer in self.linear[:-1]:
             x = self.dropout(nn.functional.relu(layer(x)))
         return self.linear[-1](x).squeeze(-1)
