@@ -73,6 +73,7 @@ class Lake:
         return f"{warehouse}/_fraudlake/{self.root}/{name}"
 
     def exists(self, table: Table) -> bool:
+        """Whether the lake has the table."""
         from delta.tables import DeltaTable
 
         if self.in_catalog:
