@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fraudlake.errors import DataError
 from fraudlake.ingest import cards, checks, files, sources
 from fraudlake.lake import Lake
-from fraudlake.lake.frames import kept
+from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def ingest(
     with files.readable():
         raw = sources.read(lake.spark, dataset, path, properties, avro)
         records = raw.count()
-    with kept(classify(lake, checks.check(raw, dataset), dataset)) as outcome:
+    with cached(classify(lake, checks.check(raw, dataset), dataset)) as outcome:
         with files.readable():
             counts = _count(outcome)
         absent = _absent_fields(counts, records)

@@ -1,4 +1,4 @@
-"""What is done to any DataFrame: keep it while it is used, cut it from its plan, unite several."""
+"""What is done to any DataFrame: cache it, cut it from its plan, unite several."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def cut(frame: DataFrame, **measures: Column) -> tuple[DataFrame, list[Any]]:
+def checkpointed(frame: DataFrame, **measures: Column) -> tuple[DataFrame, list[Any]]:
     """The frame, computed once, and without its plan: what is made of it is planned in no time.
 
-    What is kept goes when nothing refers to it any more. Lost with an executor, it is not computed
+    The rows go when nothing refers to them any more. Lost with an executor, they are not computed
     again: for what a retry makes good, such as a micro-batch.
 
     Parameters
@@ -38,8 +38,8 @@ def cut(frame: DataFrame, **measures: Column) -> tuple[DataFrame, list[Any]]:
 
 
 @contextmanager
-def kept(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame, computed once and kept until the block ends."""
+def cached(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame, computed once and cached until the block ends."""
     from pyspark import StorageLevel
 
     frame = frame.persist(StorageLevel.MEMORY_AND_DISK)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from fraudlake.errors import DataError
 from fraudlake.lake import commits, delta_log
 from fraudlake.lake.commits import Commit
-from fraudlake.lake.frames import kept
+from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FEATURES, REASONS_TYPE, Table
 from fraudlake.options import absolute_lake, is_catalog
 
@@ -246,7 +246,7 @@ class Lake:
         keys = list(table.key)
         target = self.spark.table(self.reference(table))
         standing = target.where(within).select(*keys)
-        with kept(rows.join(standing, keys, "left_anti").select(*target.columns)) as new:
+        with cached(rows.join(standing, keys, "left_anti").select(*target.columns)) as new:
             count = new.count()
             if count:
                 same = " AND ".join(f"t.{k} = s.{k}" for k in keys)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fraudlake.errors import DataError
 from fraudlake.instants import time_range
 from fraudlake.lake import Lake
+from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS
 
 if TYPE_CHECKING:
@@ -84,7 +85,6 @@ def score_range(
     DataError
         No features in the range, or another definition than the model's.
     """
-    from pyspark import StorageLevel
     from pyspark.sql import functions as F
 
     from fraudlake.models import bundle
@@ -102,8 +102,7 @@ def score_range(
 
     marks = stamps(model_version, scorer.definition, threshold)
     scored = score_rows(features, files, threshold, ["tx_id", "event_time"], marks)
-    scored = scored.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
+    with cached(scored) as scored:
         transactions = lake.read(TRANSACTIONS).where(within)
         base = {*TRANSACTIONS.columns, *FEATURES.columns}
         entities = {n: t for n, t in transactions.dtypes if n in features.columns and n not in base}
@@ -121,5 +120,3 @@ def score_range(
             "flags": lake.insert_missing(FLAGGED, flags, within),
             "threshold": threshold,
         }
-    finally:
-        scored.unpersist()

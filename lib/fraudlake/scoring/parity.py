@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fraudlake.instants import time_range
 from fraudlake.lake import Lake
+from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FLAGGED, SCORES
 from fraudlake.scoring.apply import score_rows
 
@@ -62,11 +63,8 @@ def compare(
             .asDict()
         )
 
-    fresh = fresh.persist()
-    try:
+    with cached(fresh) as fresh:
         scores = counts(fresh, found(lake.read(SCORES)), "")
         reached = fresh.where(F.col("expected") >= threshold)
         flags = counts(reached, found(lake.read(FLAGGED)), "flags_")
-    finally:
-        fresh.unpersist()
     return scores | {"flags": flags.pop("flags_rows")} | flags

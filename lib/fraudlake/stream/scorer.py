@@ -24,7 +24,7 @@ from fraudlake.ingest import checks
 from fraudlake.ingest.files import readable
 from fraudlake.instants import left_open_range, time_range
 from fraudlake.lake import Lake
-from fraudlake.lake.frames import cut
+from fraudlake.lake.frames import checkpointed
 from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Table
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
@@ -132,7 +132,7 @@ class StreamScorer:
         from pyspark.sql import functions as F
 
         good, inside = F.size("reasons") == 0, F.expr(time_range(None, self.until))
-        checked, figures = cut(
+        checked, figures = checkpointed(
             self._check(raw),
             records=F.count("*"),
             quarantine=F.count_if(~good),
@@ -237,10 +237,10 @@ class StreamScorer:
             fresh, self.feature_set, entities, places, list(own.values())
         )
         if len(decision.models) > 1:
-            features, _ = cut(features)
+            features, _ = checkpointed(features)
         is_flag = F.col("score") >= F.col("threshold")
         made = [
-            cut(
+            checkpointed(
                 self._scored(features, own, *model, manifest),
                 new=F.count("*"),
                 flagged=F.count_if(is_flag),

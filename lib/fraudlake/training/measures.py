@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fraudlake.lake.frames import cached
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame
@@ -45,13 +47,11 @@ def ranking(scored: DataFrame) -> dict[str, Any]:
     --------
     See `benchmarks/handbook_week.py`.
     """
-    from pyspark import StorageLevel
     from pyspark.sql import functions as F
 
     groups = scored.groupBy("score").agg(F.count("*").alias("n"), F.sum("label").alias("frauds"))
     groups = groups.repartitionByRange(F.desc("score")).sortWithinPartitions(F.desc("score"))
-    groups = groups.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
+    with cached(groups) as groups:
         part = F.spark_partition_id().alias("part")
         totals = groups.groupBy(part).agg(F.sum("n"), F.sum("frauds")).collect()
         before, rows, frauds = {}, 0, 0
@@ -65,8 +65,6 @@ def ranking(scored: DataFrame) -> dict[str, Any]:
             lambda batches: _partial_sums(batches, before, rows, frauds), schema
         )
         parts = sums.collect()
-    finally:
-        groups.unpersist()
     pairs, high, low = (sum(part[name] for part in parts) for name in ("pairs", "high", "low"))
     return {
         "auc": pairs / (2 * frauds * (rows - frauds)),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from fraudlake.instants import parse_instant
 from fraudlake.lake import run_metrics
+from fraudlake.lake.frames import cached
 from fraudlake.training import measures
-from fraudlake.training.trial import Trial, gather, persist
+from fraudlake.training.trial import Trial, gather
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -122,7 +123,7 @@ def _train(
     with _phase("test"):
         card, threshold = trial.dataset.card, scorer.threshold(trial.alerts)
         carry = ["tx_id", "event_time", card, "label"]
-        scored = persist(score_rows(rows.test, files, None, carry), persisted)
+        scored = persisted.enter_context(cached(score_rows(rows.test, files, None, carry)))
         ranking = measures.ranking(scored)
         figures |= {
             "auc": ranking["auc"],

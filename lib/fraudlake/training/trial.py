@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.instants import time_range
 from fraudlake.lake import Lake
+from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FEATURES, LABELS
 from fraudlake.models.encoding import MOST, Encoding, learn
 from fraudlake.training.split import Split, count, test_rows, training_rows
@@ -138,15 +139,15 @@ def gather(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> 
         _number(name, encodings.get(name)).cast("float").alias(name) for name in trial.columns
     ]
     # By hash of the key, then sorted: at each run the same rows in the same order, labels mixed.
-    train_rows = persist(
+    spread = (
         rows.select("tx_id", "label", held_out, *floats)
         .repartition(trial.contender.workers, "tx_id")
-        .sortWithinPartitions("tx_id"),
-        persisted,
+        .sortWithinPartitions("tx_id")
     )
+    train_rows = persisted.enter_context(cached(spread))
     counts = {f"{k}_train": n for k, n in count(train_rows, "train", features).items()}
     count(train_rows.where("NOT held_out"), "train", features)
-    tested = persist(test_rows(features, labels, dataset.card, split), persisted)
+    tested = persisted.enter_context(cached(test_rows(features, labels, dataset.card, split)))
     counts |= {f"{k}_test": n for k, n in count(tested, "test", features).items()}
     labelled = train_rows.where("label IS NOT NULL")
     if split.gap_days:
@@ -188,12 +189,3 @@ def _number(name: str, encoding: Encoding | None) -> Column:
     pairs = [F.lit(word) for item in encoding.values.items() for word in item]
     found = F.try_element_at(F.create_map(*pairs), F.col(name)) if pairs else F.lit(None)
     return F.coalesce(found, F.lit(encoding.other))
-
-
-def persist(frame: DataFrame, persisted: ExitStack) -> DataFrame:
-    """Keep a frame until the stack is closed."""
-    from pyspark import StorageLevel
-
-    frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
-    persisted.callback(frame.unpersist)
-    return frame

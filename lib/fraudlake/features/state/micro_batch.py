@@ -27,7 +27,7 @@ from fraudlake.features.state.tasks import (
     WindowsTask,
 )
 from fraudlake.lake import Lake
-from fraudlake.lake.frames import kept
+from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import LABELS as LABELS_TABLE
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def relabel(changes: DataFrame, feature_set: FeatureSet, places: Mapping[str, Pl
     fields += [f"`{KEY}{e}/{kind}` {kind}" for e in entities for kind in ("bigint", "string")]
     task = LabelsTask(place, places[LABELS], tuple(entities))
     come = placed(changes, changes["tx_id"], place)
-    with kept(come.mapInArrow(task, ", ".join(fields))) as come:
+    with cached(come.mapInArrow(task, ", ".join(fields))) as come:
         come.write.format("noop").mode("overwrite").save()
         for entity, features in entities.items():
             whole, text = (F.col(f"`{KEY}{entity}/{kind}`") for kind in ("bigint", "string"))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -13,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 from fraudlake.errors import DataError
 from fraudlake.features.batch.compute import about_frauds, compute, feature_columns
 from fraudlake.features.batch.hot_keys import find_cuts
+from fraudlake.features.table import notes
 from fraudlake.features.table.affected import WholeBuildError
 from fraudlake.features.table.conversion import converted
 from fraudlake.features.table.increment import increment, write
 from fraudlake.features.table.layout import by_time
-from fraudlake.instants import format_instant, parse_instant, time_range
+from fraudlake.instants import format_instant, time_range
 from fraudlake.lake import Lake
-from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS, Table
+from fraudlake.lake.commits import Commit
+from fraudlake.lake.frames import cached
+from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,13 +30,6 @@ if TYPE_CHECKING:
     from fraudlake.features.definition.feature_set import FeatureSet
 
 log = logging.getLogger("fraudlake")
-
-_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-# Commits that change no row.
-_UPKEEP = (
-    *("OPTIMIZE", "VACUUM START", "VACUUM END"),
-    *("CLUSTER BY", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES"),
-)
 
 
 def build(
@@ -84,7 +79,7 @@ def build(
         "definition": feature_set.hash,
         "from": start and format_instant(start),
         "to": end and format_instant(end),
-        "inputs": {table.name: [_identity(lake, table), versions[table.name]] for table in sources},
+        "inputs": {table.name: [lake.identity(table), versions[table.name]] for table in sources},
     }
     types = dataset.column_types()
     keys = {column: types[column] for column in dataset.entities.values()}
@@ -97,12 +92,15 @@ def build(
             "the table whole, or name another one, such as table=features_v2"
         )
     figures: dict[str, int] | None = {}
-    changed, before = other is not None or not _is_current(lake, note), lake.version(FEATURES)
+    history, before = lake.history(FEATURES), lake.version(FEATURES)
+    changed = other is not None or not notes.is_current(history, note)
     if changed:
-        with _noted(lake, note), _few(statements) as few:
+        with lake.noted(built=note), _fraud_statements_cached(statements) as few:
             figures = None
             if within == "true":
-                figures = _in_parts(lake, feature_set, dataset, transactions, note, other, few)
+                figures = _in_parts(
+                    lake, feature_set, dataset, transactions, history, note, other, few
+                )
             if figures is None:
                 # In the lookback before the range, transactions count in windows, no more.
                 earlier = time_range(start - feature_set.lookback, start) if start else "false"
@@ -113,7 +111,7 @@ def build(
                 rows = by_time(rows, targets)
                 if other:
                     log.info("features: replacing the table made by definition %s", other)
-                    _replace_table(lake, rows)
+                    lake.replace_table(FEATURES, rows)
                 else:
                     lake.create(FEATURES, columns, {"definition": feature_set.text})
                     lake.replace_where(FEATURES, rows, within)
@@ -123,7 +121,7 @@ def build(
     written = changed and "new" not in (figures or {})
     count, expected = (_rows(t, written) for t in (lake.read(FEATURES).where(within), targets))
     if count != expected:
-        lake.spark.sql(f"RESTORE {lake.reference(FEATURES)} TO VERSION AS OF {max(before, 0)}")
+        lake.restore(FEATURES, max(before, 0))
         raise DataError(
             f"{lake.features}: got {count[0]} rows, expected one for each of {expected[0]} "
             "transactions: rows were lost or doubled; the table is as it was before, run again"
@@ -136,6 +134,7 @@ def _in_parts(
     feature_set: FeatureSet,
     dataset: Dataset,
     transactions: DataFrame,
+    history: Sequence[Commit],
     note: Mapping[str, Any],
     other: str | None,
     few: DataFrame | None,
@@ -148,7 +147,7 @@ def _in_parts(
     figures: dict[str, int] = {}
     try:
         if other:
-            since = _standing(lake, {**note, "definition": other})
+            since = notes.last_whole_build(history, {**note, "definition": other})
             rows, plan = converted(lake, feature_set, dataset.entities, transactions, few)
             log.info(
                 "features: computing %s; keeping %d others; dropping %s",
@@ -157,11 +156,12 @@ def _in_parts(
                 ", ".join(plan.dropped) or "none",
             )
             inputs = {name: [same, since[name]] for name, (same, _) in note["inputs"].items()}
-            with _noted(lake, {**note, "inputs": inputs}):
-                _replace_table(lake, by_time(rows, lake.read(FEATURES)))
+            with lake.noted(built={**note, "inputs": inputs}):
+                lake.replace_table(FEATURES, by_time(rows, lake.read(FEATURES)))
+            history = lake.history(FEATURES)
             figures |= {f"features_{how}": len(names) for how, names in asdict(plan).items()}
-        if not _is_current(lake, note):
-            since = _standing(lake, note)
+        if not notes.is_current(history, note):
+            since = notes.last_whole_build(history, note)
             until = {name: version for name, (_, version) in note["inputs"].items()}
             with increment(lake, feature_set, dataset.entities, since, until, few) as found:
                 if found.new + found.updated:
@@ -186,12 +186,6 @@ def _rows(frame: DataFrame, written: bool) -> tuple[int, ...]:
     return tuple(frame.agg(F.count("*"), *which).collect()[0])
 
 
-def _identity(lake: Lake, table: Table) -> str:
-    """Delta's own id of the table: a table made anew starts at version 0 again, with another id."""
-    detail = lake.spark.sql(f"DESCRIBE DETAIL {lake.reference(table)}")
-    return detail.select("id").collect()[0][0]
-
-
 def _other_definition(lake: Lake, wanted: str, columns: Mapping[str, str]) -> str | None:
     """Hash of the definition that made the table, where that is not the wanted one."""
     if not lake.exists(FEATURES):
@@ -203,115 +197,15 @@ def _other_definition(lake: Lake, wanted: str, columns: Mapping[str, str]) -> st
     return None if row[0] == wanted else row[0]
 
 
-def _builds(lake: Lake) -> Iterator[dict[str, Any]]:
-    """Notes of the commits that changed rows, newest first; empty for commits of others."""
-    if lake.exists(FEATURES):
-        history = lake.spark.sql(f"DESCRIBE HISTORY {lake.reference(FEATURES)}")
-        for operation, metadata in history.select("operation", "userMetadata").toLocalIterator():
-            if operation not in _UPKEEP:
-                yield _parsed(metadata).get("built") or {}
-
-
-def _is_current(lake: Lake, note: Mapping[str, Any]) -> bool:
-    """Whether the table holds just what a build of this note would write.
-
-    So it does if an earlier build from the same inputs covers the range, and every later commit was
-    a build from the same inputs as well or changed no row.
-    """
-    for earlier in _builds(lake):
-        if any(earlier.get(key) != note[key] for key in ("definition", "inputs")):
-            return False
-        if _covers(earlier, note):
-            return True
-    return False
-
-
-def _standing(lake: Lake, note: Mapping[str, Any]) -> dict[str, int]:
-    """Input table → version that the newest build of the whole table was made from.
-
-    Raises
-    ------
-    WholeBuildError
-        There is none; or since then somebody else wrote, or an input table was replaced.
-    """
-    for earlier in _builds(lake):
-        if earlier.get("definition") != note["definition"]:
-            break
-        # What a definition does not read has not changed for it.
-        read = {name: earlier["inputs"].get(name, now) for name, now in note["inputs"].items()}
-        for name, (identity, version) in note["inputs"].items():
-            if read[name][0] != identity or read[name][1] > version:
-                raise WholeBuildError(f"{name} was replaced")
-        if _covers(earlier, {"from": None, "to": None}):
-            return {name: version for name, (_, version) in read.items()}
-    raise WholeBuildError("no build of the whole table stands unchanged")
-
-
-def _covers(earlier: Mapping[str, Any], note: Mapping[str, Any]) -> bool:
-    """Whether an earlier build's range holds the whole range of this one."""
-    begins = earlier["from"] is None or (
-        note["from"] is not None and parse_instant(earlier["from"]) <= parse_instant(note["from"])
-    )
-    ends = earlier["to"] is None or (
-        note["to"] is not None and parse_instant(earlier["to"]) >= parse_instant(note["to"])
-    )
-    return begins and ends
-
-
 @contextmanager
-def _few(statements: DataFrame | None) -> Iterator[DataFrame | None]:
+def _fraud_statements_cached(statements: DataFrame | None) -> Iterator[DataFrame | None]:
     """The statements about frauds, cached: Spark then knows how few they are and broadcasts them.
 
     It judges a table by its size on disk, and would shuffle all transactions to meet the labels.
     """
-    from pyspark import StorageLevel
-
     if statements is None:
         yield None
         return
-    kept = about_frauds(statements).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        kept.count()
-        yield kept
-    finally:
-        kept.unpersist()
-
-
-@contextmanager
-def _noted(lake: Lake, note: Mapping[str, Any]) -> Iterator[None]:
-    """Add the note, as `built`, to the metadata of the commits made inside the block."""
-    before = lake.spark.conf.get(_METADATA, None)
-    content = _parsed(before) | {"built": note}
-    lake.spark.conf.set(_METADATA, json.dumps(content, sort_keys=True))
-    try:
-        yield
-    finally:
-        if before is None:
-            lake.spark.conf.unset(_METADATA)
-        else:
-            lake.spark.conf.set(_METADATA, before)
-
-
-def _parsed(metadata: str | None) -> dict[str, Any]:
-    """A commit's metadata as the jobs write it; empty for what others wrote."""
-    try:
-        content = json.loads(metadata or "")
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _replace_table(lake: Lake, rows: DataFrame) -> None:
-    """Put other columns and rows in the table's place in one commit, then cluster it again.
-
-    Delta forgets the clustering where the columns change, and cannot replace a table in a path by
-    one that is declared; so the columns of the key lose their NOT NULL.
-    """
-    writer = rows.write.format("delta").mode("overwrite").option("overwriteSchema", value=True)
-    if lake.in_catalog:
-        writer.saveAsTable(lake.reference(FEATURES))
-    else:
-        writer.save(lake.path(FEATURES))
-    lake.spark.sql(
-        f"ALTER TABLE {lake.reference(FEATURES)} CLUSTER BY ({', '.join(FEATURES.cluster_by)})"
-    )
+    with cached(about_frauds(statements)) as few:
+        few.count()
+        yield few

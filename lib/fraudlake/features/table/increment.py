@@ -16,6 +16,7 @@ from fraudlake.features.table.affected import MICROS, touched
 from fraudlake.features.table.layout import by_time
 from fraudlake.instants import closed_range, time_range
 from fraudlake.lake import Lake
+from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Table
 
 if TYPE_CHECKING:
@@ -78,16 +79,12 @@ def increment(
     WholeBuildError
         As `affected.touched` says.
     """
-    from pyspark import StorageLevel
-
     with ExitStack() as stack:
 
-        def kept(frame: DataFrame) -> DataFrame:
-            cached = frame.persist(StorageLevel.MEMORY_AND_DISK)
-            stack.callback(cached.unpersist)
-            return cached
+        def keep(frame: DataFrame) -> DataFrame:
+            return stack.enter_context(cached(frame))
 
-        targets, first, last = touched(lake, feature_set, entities, since, until, statements, kept)
+        targets, first, last = touched(lake, feature_set, entities, since, until, statements, keep)
         reach = feature_set.lookback // timedelta(microseconds=1)
         reached = lake.read(TRANSACTIONS, until["transactions"]).where(
             closed_range(first - reach, last)
@@ -101,7 +98,7 @@ def increment(
             find_cuts(reached, feature_set, entities),
         )
         standing = lake.read(FEATURES).where(closed_range(first, last))
-        yield _counted(lake, kept(_different(rows, standing)))
+        yield _counted(lake, keep(_different(rows, standing)))
 
 
 def write(lake: Lake, found: Increment) -> None:
