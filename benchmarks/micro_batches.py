@@ -30,8 +30,8 @@ from fraudlake.ingest import sources
 from fraudlake.lake import Lake
 from fraudlake.models import bundle
 from fraudlake.registry import Registry
+from fraudlake.service.admission import Model
 from fraudlake.service.metrics import Service
-from fraudlake.service.model_watch import Model
 from fraudlake.stream.history import History
 from fraudlake.stream.scorer import StreamScorer
 from fraudlake.stream.state import Memory

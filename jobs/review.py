@@ -37,7 +37,7 @@ class Arguments(job.Arguments):
 
 
 def run(spark: Any, args: Arguments) -> job.Result:
-    """Count once, judge, draw, report."""
+    """Count once, assess, draw, report."""
     from pyspark.sql import functions as F
 
     from fraudlake.errors import DataError
@@ -46,7 +46,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.instants import time_range
     from fraudlake.lake import Lake, run_metrics
     from fraudlake.lake.tables import FEATURES, LABELS
-    from fraudlake.reports import feature_review, terminal
+    from fraudlake.reports import feature_review, plots, terminal
 
     lake = Lake(spark, args.lake, args.table)
     versions = {table.name: lake.version(table) for table in (FEATURES, LABELS)}
@@ -64,34 +64,34 @@ def run(spark: Any, args: Arguments) -> job.Result:
         )
     counts = feature_review.count(rows, features)
     try:
-        worths = feature_review.judge(counts)
+        summaries = feature_review.assess(counts)
     except ValueError as error:
         raise DataError(f"labels: {error}; check from, to and that labels were ingested") from None
 
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     with (output / "features.csv").open("w", newline="") as file:
-        lines = [asdict(worth) | {"cost": costs[worth.name]} for worth in worths]
+        lines = [asdict(summary) | {"cost": costs[summary.name]} for summary in summaries]
         writer = csv.DictWriter(file, list(lines[0]))
         writer.writeheader()
         writer.writerows(lines)
-    feature_review.picture(counts, worths).savefig(output / "features.png", dpi=100)
-    figures = {
-        f"{worth.name}.{measure}": getattr(worth, measure)
-        for worth in worths
+    plots.features_under_review(counts, summaries).savefig(output / "features.png", dpi=100)
+    metrics = {
+        f"{summary.name}.{measure}": getattr(summary, measure)
+        for summary in summaries
         for measure in ("coverage", "auc", "drift")
     }
     inputs = {"features": args.features, "table": args.table, "from": args.from_, "to": args.to}
     run_id = run_metrics.run_id(
         "review", **inputs, **{f"{n}_version": v for n, v in versions.items()}
     )
-    run_metrics.record(lake, "review", run_id, versions["features"], figures)
-    terminal.show_review(worths, costs)
+    run_metrics.record(lake, "review", run_id, versions["features"], metrics)
+    terminal.show_review(summaries, costs)
     return {
         "rows": int(counts.rows[:, 0].sum()),
         "frauds": int(counts.frauds[:, 0].sum()),
-        "features": len(worths),
-        "drop": {worth.name: worth.drop for worth in worths if worth.drop},
+        "features": len(summaries),
+        "drop": {summary.name: summary.drop for summary in summaries if summary.drop},
         "output": args.output,
     }
 

@@ -60,8 +60,9 @@ def run(_: None, args: Arguments) -> job.Result:
     from fraudlake.serve.scorer import SingleScorer
     from fraudlake.serve.state_reader import StateReader
     from fraudlake.service import logs
-    from fraudlake.service.model_cache import Shelf
-    from fraudlake.service.model_watch import ModelWatch, admit
+    from fraudlake.service.admission import admit
+    from fraudlake.service.model_cache import ModelCache
+    from fraudlake.service.model_watch import ModelWatch
     from fraudlake.stream.manifest import shared_path
 
     # By default MLflow's client asks a server that is gone for minutes.
@@ -76,10 +77,10 @@ def run(_: None, args: Arguments) -> job.Result:
         return admit(source, version, feature_set.hash, computed, args.alerts)
 
     state = args.state or f"{args.lake}/_stream"
-    shelf = Shelf(shared_path(state) / "models", registry, checked)
+    cache = ModelCache(shared_path(state) / "models", registry, checked)
     watch = ModelWatch(
         registry.resolve, partial(checked, registry), args.model, True, _LOOK_S,
-        partial(shelf.last, args.model),
+        partial(cache.last, args.model),
     )  # fmt: skip
     reader = StateReader(state, feature_set, _STATE_S)
     with watch, reader:

@@ -92,13 +92,12 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake import session
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition.feature_set import load_feature_set
-    from fraudlake.ingest import sources
     from fraudlake.lake import Lake
     from fraudlake.registry import Registry
     from fraudlake.service import logs, metrics
-    from fraudlake.service.model_cache import Shelf
-    from fraudlake.service.model_watch import ModelWatch, admit
-    from fraudlake.stream import replay
+    from fraudlake.service.admission import admit
+    from fraudlake.service.model_cache import ModelCache
+    from fraudlake.service.model_watch import ModelWatch
     from fraudlake.stream.history import History
     from fraudlake.stream.manifest import shared_path
     from fraudlake.stream.scorer import StreamScorer, run_stream
@@ -120,15 +119,15 @@ def run(spark: Any, args: Arguments) -> job.Result:
         return admit(source, version, feature_set.hash, computed, args.alerts)
 
     state = args.state or lake.folder("stream")
-    shelf = Shelf(shared_path(state) / "models", registry, checked)
+    cache = ModelCache(shared_path(state) / "models", registry, checked)
     pause = None if args.trigger is None else args.trigger.total_seconds()
     look = _LOOK_S if pause is None else min(_LOOK_S, max(pause / 3, 1.0))
     champion = ModelWatch(
-        registry.resolve, partial(shelf.admitted, args.model), args.model, True, look,
-        partial(shelf.last, args.model),
+        registry.resolve, partial(cache.admitted, args.model), args.model, True, look,
+        partial(cache.last, args.model),
     )  # fmt: skip
     challenger = ModelWatch(
-        registry.resolve, partial(shelf.admitted, "challenger"), "challenger", False, look
+        registry.resolve, partial(cache.admitted, "challenger"), "challenger", False, look
     )
     service = metrics.Service(_STALL_S, (champion, challenger))
     with ExitStack() as stack:
@@ -144,23 +143,29 @@ def run(spark: Any, args: Arguments) -> job.Result:
         stack.enter_context(session.configured(spark, {"spark.sql.adaptive.enabled": "false"}))
         scorer = StreamScorer(
             lake, dataset, feature_set, memory, lambda: in_service(champion, challenger),
-            shelf.files, service, args.to, args.bad,
+            cache.files, service, args.to, args.bad,
         )  # fmt: skip
-        if args.replay:
-            records = replay.slices(
-                sources.read(spark, dataset, args.input, args.kafka, args.avro), dataset,
-                args.replay, f"{state}/replay", args.from_, args.to,
-            )  # fmt: skip
-        else:
-            records = sources.read_stream(
-                spark, dataset, args.input, args.files, args.records, args.kafka, args.avro
-            )
-        counts = run_stream(records, scorer, f"{state}/checkpoint", pause)
+        counts = run_stream(
+            records(spark, dataset, args, state), scorer, f"{state}/checkpoint", pause
+        )
         model = scorer.models()[0]
     wanted = ("batches", "records", "scored", "flagged", "duplicates", "quarantine", "outside")
     return {"model_version": model.version, "threshold": model.threshold} | {
         name: counts[name] for name in wanted
     }
+
+
+def records(spark: Any, dataset: Any, args: Arguments, state: str) -> Any:
+    """The input as a stream; of a back-test, cut into slices of event time."""
+    from fraudlake.ingest import sources
+    from fraudlake.stream import replay
+
+    if args.replay is None:
+        return sources.read_stream(
+            spark, dataset, args.input, args.files, args.records, args.kafka, args.avro
+        )
+    recorded = sources.read(spark, dataset, args.input, args.kafka, args.avro)
+    return replay.slices(recorded, dataset, args.replay, f"{state}/replay", args.from_, args.to)
 
 
 def in_service(*watches: Any) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from fraudlake.errors import ConfigError, FraudlakeError
 from fraudlake.models import bundle
 from fraudlake.models.calibration import Calibration
 from fraudlake.registry import Registry, tracking_uri
-from fraudlake.service.model_watch import admit
+from fraudlake.service.admission import admit
 
 FEATURES = ("amount", "customer_count_7d", "night")
 

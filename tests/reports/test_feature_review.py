@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 from fraudlake import job
 from fraudlake.lake import Lake
 from fraudlake.lake.tables import FEATURES, LABELS, METRICS
-from fraudlake.reports.feature_review import count, judge, picture
+from fraudlake.reports.feature_review import assess, count
+from fraudlake.reports.plots import features_under_review
 
 ROWS = 4000
 
@@ -41,47 +42,53 @@ def frame():
 
 
 @pytest.fixture(scope="module")
-def worths(spark, frame):
+def summaries(spark, frame):
     names = list(frame.columns[2:])
     counts = count(spark.createDataFrame(frame).repartition(3), names)
-    assert picture(counts, judge(counts)).axes
-    return {worth.name: worth for worth in judge(counts)}
+    assert features_under_review(counts, assess(counts)).axes
+    return {summary.name: summary for summary in assess(counts)}
 
 
 @pytest.mark.parametrize("name", ["strong", "twin", "reverse", "shifted", "noise", "constant"])
-def test_auc_and_coverage(worths, frame, name):
-    assert worths[name].auc == pytest.approx(roc_auc_score(frame.is_fraud, frame[name]), abs=0.005)
-    assert worths[name].coverage == 1
+def test_auc_and_coverage(summaries, frame, name):
+    assert summaries[name].auc == pytest.approx(
+        roc_auc_score(frame.is_fraud, frame[name]), abs=0.005
+    )
+    assert summaries[name].coverage == 1
 
 
-def test_missing_values_are_a_bin_of_their_own(worths, frame):
-    assert worths["gappy"].coverage == pytest.approx(frame.gappy.notna().mean())
+def test_missing_values_are_a_bin_of_their_own(summaries, frame):
+    assert summaries["gappy"].coverage == pytest.approx(frame.gappy.notna().mean())
     low = frame.gappy.fillna(-1e9)
-    assert worths["gappy"].auc == pytest.approx(roc_auc_score(frame.is_fraud, low), abs=0.005)
+    assert summaries["gappy"].auc == pytest.approx(roc_auc_score(frame.is_fraud, low), abs=0.005)
 
 
-def test_strongest_first_and_likeness_is_spearmans(worths, frame):
-    strengths = [abs(worth.auc - 0.5) for worth in worths.values()]
+def test_strongest_first_and_likeness_is_spearmans(summaries, frame):
+    strengths = [abs(summary.auc - 0.5) for summary in summaries.values()]
     assert strengths == sorted(strengths, reverse=True)
-    for worth in worths.values():
-        if worth.alike and "constant" not in (worth.name, worth.alike) and worth.name != "gappy":
-            expected = abs(frame[worth.name].corr(frame[worth.alike], method="spearman"))
-            assert worth.correlation == pytest.approx(expected, abs=0.02)
+    for summary in summaries.values():
+        if (
+            summary.alike
+            and "constant" not in (summary.name, summary.alike)
+            and summary.name != "gappy"
+        ):
+            expected = abs(frame[summary.name].corr(frame[summary.alike], method="spearman"))
+            assert summary.correlation == pytest.approx(expected, abs=0.02)
 
 
-def test_drift_is_the_population_stability_index(worths, frame):
+def test_drift_is_the_population_stability_index(summaries, frame):
     month = [instant.month for instant in frame.event_time]
     first, last = (frame.shifted[np.array(month) == m] for m in (4, 6))
     edges = np.quantile(frame.shifted, np.linspace(0, 1, 11))[1:-1]
     p, q = (np.bincount(np.searchsorted(edges, x), minlength=10) / len(x) for x in (last, first))
     p, q = np.maximum(p, 1e-4), np.maximum(q, 1e-4)
-    assert worths["shifted"].month == "2018-06"
-    assert worths["shifted"].drift == pytest.approx(((p - q) * np.log(p / q)).sum(), rel=0.05)
-    assert worths["strong"].drift < 0.1
+    assert summaries["shifted"].month == "2018-06"
+    assert summaries["shifted"].drift == pytest.approx(((p - q) * np.log(p / q)).sum(), rel=0.05)
+    assert summaries["strong"].drift < 0.1
 
 
-def test_what_to_drop_and_why(worths):
-    dropped = {name: worth.drop for name, worth in worths.items() if worth.drop}
+def test_what_to_drop_and_why(summaries):
+    dropped = {name: summary.drop for name, summary in summaries.items() if summary.drop}
     assert set(dropped) == {"twin", "shifted", "noise", "constant"} or set(dropped) == {
         "strong", "shifted", "noise", "constant"
     }  # fmt: skip
@@ -94,7 +101,7 @@ def test_what_to_drop_and_why(worths):
 def test_one_class_is_refused(spark, frame):
     rows = spark.createDataFrame(frame[~frame.is_fraud])
     with pytest.raises(ValueError, match="0 frauds"):
-        judge(count(rows, ["strong"]))
+        assess(count(rows, ["strong"]))
 
 
 def test_job_writes_table_picture_and_metrics(spark, lake, tmp_path):

@@ -12,7 +12,8 @@ from fraudlake.errors import ConfigError, DataError, FraudlakeError
 from fraudlake.models import bundle, golden
 from fraudlake.models.bundle import BundleError
 from fraudlake.models.golden import GoldenError
-from fraudlake.service.model_watch import Model, ModelWatch, admit
+from fraudlake.service.admission import Model, admit
+from fraudlake.service.model_watch import ModelWatch
 
 
 class Aliases(dict):

@@ -20,8 +20,8 @@ from fraudlake.ingest import sources
 from fraudlake.lake import Lake
 from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES
 from fraudlake.models import bundle
+from fraudlake.service.admission import Model
 from fraudlake.service.metrics import Service
-from fraudlake.service.model_watch import Model
 from fraudlake.stream import replay
 from fraudlake.stream import state as stream_state
 from fraudlake.stream.history import History

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from fraudlake.errors import ConfigError
+from fraudlake.errors import ConfigError, DataError
 from fraudlake.instants import Duration
 from fraudlake.models.encoding import Encoding
 
@@ -159,3 +159,18 @@ class Scorer(ABC):
                 f"{', '.join(self.features)}"
             )
         return np.clip(x, -_FLOAT32_MAX, _FLOAT32_MAX).astype(np.float32)
+
+
+def check_definition(model_version: int, trained_on: str, found: str) -> None:
+    """Refuse to score features that the model was not trained on.
+
+    Raises
+    ------
+    DataError
+        The two definition hashes differ.
+    """
+    if trained_on != found:
+        raise DataError(
+            f"model version {model_version} was trained on feature definition {trained_on}, got "
+            f"{found}: build the features it was trained on, or train a model on these"
+        )

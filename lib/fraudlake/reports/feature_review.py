@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from matplotlib.figure import Figure
     from pyspark.sql import DataFrame
 
 _BINS = 50
@@ -30,7 +29,7 @@ WEAK = 0.01
 
 
 @dataclass(frozen=True)
-class Worth:
+class FeatureSummary:
     """One feature under review.
 
     Attributes
@@ -153,8 +152,8 @@ def _bins(column: pa.Array, edges: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1)
 
 
-def judge(counts: Counts) -> list[Worth]:
-    """The worth of every feature, strongest first.
+def assess(counts: Counts) -> list[FeatureSummary]:
+    """A summary of every feature, strongest first.
 
     Raises
     ------
@@ -167,18 +166,18 @@ def judge(counts: Counts) -> list[Worth]:
     if not positives or not negatives:
         raise ValueError(f"got {positives} frauds and {negatives} others, expected some of both")
     auc = _auc(rows, frauds)
-    drift = _drift(counts.rows)
-    correlation = np.abs(_correlations(rows, counts.products))
+    drift = drift_by_month(counts.rows)
+    correlation = np.abs(rank_correlations(rows, counts.products))
     strength = np.abs(auc - 0.5)
     order = np.argsort(-strength, kind="stable")
-    found: list[Worth] = []
+    summaries: list[FeatureSummary] = []
     for place, i in enumerate(order):
         stronger = order[:place]
         nearest = stronger[np.argmax(correlation[i, stronger])] if place else i
         like = float(correlation[i, nearest]) if place else 0.0
         worst = int(np.argmax(drift[:, i]))
-        kept = [j for j, worth in zip(stronger, found, strict=True) if not worth.drop]
-        twin = max(kept, key=lambda j: correlation[i, j], default=None)
+        staying = [j for j, s in zip(stronger, summaries, strict=True) if not s.drop]
+        twin = max(staying, key=lambda j: correlation[i, j], default=None)
         reasons = []
         if np.count_nonzero(rows[i]) == 1:
             reasons.append("has one value")
@@ -188,8 +187,8 @@ def judge(counts: Counts) -> list[Worth]:
             reasons.append(f"shifted by {counts.months[worst]} (PSI {drift[worst, i]:.2f})")
         if twin is not None and correlation[i, twin] > ALIKE:
             reasons.append(f"follows {counts.features[twin]} ({correlation[i, twin]:.2f})")
-        found.append(
-            Worth(
+        summaries.append(
+            FeatureSummary(
                 counts.features[i],
                 float(1 - rows[i, 0] / rows[i].sum()),
                 float(auc[i]),
@@ -200,7 +199,7 @@ def judge(counts: Counts) -> list[Worth]:
                 "; ".join(reasons),
             )
         )
-    return found
+    return summaries
 
 
 def _auc(rows: NDArray[np.int64], frauds: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -210,7 +209,7 @@ def _auc(rows: NDArray[np.int64], frauds: NDArray[np.int64]) -> NDArray[np.float
     return (frauds * below).sum(axis=1) / frauds[0].sum() / others[0].sum()
 
 
-def _drift(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def drift_by_month(rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Population stability index of each month against the first: [m, f, b] → [m, f].
 
     Σ (p − q) ln(p / q) over the shares p, q of ten groups (Siddiqi 2006, Credit risk scorecards).
@@ -221,7 +220,7 @@ def _drift(rows: NDArray[np.int64]) -> NDArray[np.float64]:
     return ((share - share[:1]) * np.log(share / share[:1])).sum(axis=2)
 
 
-def _correlations(rows: NDArray[np.int64], products: NDArray[np.int64]) -> NDArray[np.float64]:
+def rank_correlations(rows: NDArray[np.int64], products: NDArray[np.int64]) -> NDArray[np.float64]:
     """Pearson's correlation of the bin numbers, 0 where a feature has one bin; → [f, f]."""
     total = rows[0].sum()
     mean = (rows @ np.arange(rows.shape[1])) / total
@@ -229,30 +228,3 @@ def _correlations(rows: NDArray[np.int64], products: NDArray[np.int64]) -> NDArr
     spread = np.sqrt(np.maximum(np.diag(covariance), 0))
     scale = np.outer(spread, spread)
     return np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 1e-9)
-
-
-def picture(counts: Counts, worths: Sequence[Worth]) -> Figure:
-    """Strength, drift by month and likeness of all features, strongest on top."""
-    # Not pyplot: it keeps every figure for the life of the process.
-    from matplotlib.figure import Figure
-
-    order = [counts.features.index(worth.name) for worth in worths]
-    names = [f"{worth.name}{' (drop)' if worth.drop else ''}" for worth in worths]
-    height = 1.5 + 0.25 * len(names)
-    figure = Figure(figsize=(16, height), layout="constrained")
-    strength, drift, alike = figure.subplots(1, 3, width_ratios=(3, 3, 4))
-    strength.barh(names, [worth.auc - 0.5 for worth in worths], left=0.5)
-    strength.invert_yaxis()
-    strength.set(title="AUC alone", xlim=(0, 1))
-    strength.axvline(0.5, color="grey")
-    shown = _drift(counts.rows)[:, order].T
-    image = drift.imshow(shown, aspect="auto", vmin=0, vmax=DRIFTED, cmap="Reds")
-    drift.set(title="drift against the first month (PSI)", yticks=[])
-    drift.set_xticks(range(len(counts.months)), counts.months, rotation=90)
-    figure.colorbar(image, ax=drift)
-    related = _correlations(counts.rows.sum(axis=0), counts.products)[np.ix_(order, order)]
-    image = alike.imshow(related, aspect="auto", vmin=-1, vmax=1, cmap="RdBu")
-    alike.set(title="rank correlation", yticks=[])
-    alike.set_xticks(range(len(order)), [worth.name for worth in worths], rotation=90)
-    figure.colorbar(image, ax=alike)
-    return figure

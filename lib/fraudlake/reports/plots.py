@@ -1,13 +1,17 @@
-"""Figures of a trained model, for the registry. They draw sums that Spark has made, no rows."""
+"""Plots of a trained model and of features under review: of sums that Spark has made, no rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fraudlake.reports.feature_review import DRIFTED, drift_by_month, rank_correlations
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from fraudlake.reports.feature_review import Counts, FeatureSummary
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
@@ -58,4 +62,31 @@ def contributions(mean_size: Mapping[str, float]) -> Figure:
     )
     ordered = sorted(mean_size.items(), key=lambda item: item[1])
     axes.barh([name for name, _ in ordered], [size for _, size in ordered])
+    return figure
+
+
+def features_under_review(counts: Counts, summaries: Sequence[FeatureSummary]) -> Figure:
+    """Strength, drift by month and likeness of all features, strongest on top."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    order = [counts.features.index(s.name) for s in summaries]
+    names = [f"{s.name}{' (drop)' if s.drop else ''}" for s in summaries]
+    height = 1.5 + 0.25 * len(names)
+    figure = Figure(figsize=(16, height), layout="constrained")
+    strength, drift, alike = figure.subplots(1, 3, width_ratios=(3, 3, 4))
+    strength.barh(names, [s.auc - 0.5 for s in summaries], left=0.5)
+    strength.invert_yaxis()
+    strength.set(title="AUC alone", xlim=(0, 1))
+    strength.axvline(0.5, color="grey")
+    shown = drift_by_month(counts.rows)[:, order].T
+    image = drift.imshow(shown, aspect="auto", vmin=0, vmax=DRIFTED, cmap="Reds")
+    drift.set(title="drift against the first month (PSI)", yticks=[])
+    drift.set_xticks(range(len(counts.months)), counts.months, rotation=90)
+    figure.colorbar(image, ax=drift)
+    related = rank_correlations(counts.rows.sum(axis=0), counts.products)[np.ix_(order, order)]
+    image = alike.imshow(related, aspect="auto", vmin=-1, vmax=1, cmap="RdBu")
+    alike.set(title="rank correlation", yticks=[])
+    alike.set_xticks(range(len(order)), [s.name for s in summaries], rotation=90)
+    figure.colorbar(image, ax=alike)
     return figure

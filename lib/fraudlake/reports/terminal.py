@@ -12,7 +12,7 @@ from fraudlake.registry import tracking_uri
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
-    from fraudlake.reports.feature_review import Worth
+    from fraudlake.reports.feature_review import FeatureSummary
 
 _MEASURES = {
     "auc": "AUC ROC",
@@ -75,7 +75,7 @@ def show(
     console.rule()
 
 
-def show_review(worths: Sequence[Worth], costs: Mapping[str, str]) -> None:
+def show_review(summaries: Sequence[FeatureSummary], costs: Mapping[str, str]) -> None:
     """Print one line for each feature to standard output; `costs`: feature → what it costs."""
     from rich.console import Console
     from rich.table import Table as Grid
@@ -86,11 +86,13 @@ def show_review(worths: Sequence[Worth], costs: Mapping[str, str]) -> None:
     grid.add_column("most like")
     grid.add_column("costs")
     grid.add_column("drop, because")
-    for worth in worths:
-        like = f"{worth.alike} ({worth.correlation:.2f})" if worth.alike else ""
-        drift = f"{worth.drift:.3f} {worth.month}"
-        strength, coverage = f"{worth.auc:.3f}", f"{worth.coverage:.1%}"
-        grid.add_row(worth.name, strength, coverage, drift, like, costs[worth.name], worth.drop)
+    for summary in summaries:
+        like = f"{summary.alike} ({summary.correlation:.2f})" if summary.alike else ""
+        drift = f"{summary.drift:.3f} {summary.month}"
+        strength, coverage = f"{summary.auc:.3f}", f"{summary.coverage:.1%}"
+        grid.add_row(
+            summary.name, strength, coverage, drift, like, costs[summary.name], summary.drop
+        )
     Console(width=150, highlight=False).print(grid)
 
 

@@ -11,26 +11,12 @@ from fraudlake.instants import time_range
 from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS
+from fraudlake.models.scorer import check_definition
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MODEL = "fraudlake"
-
-
-def check_definition(model_version: int, trained_on: str, found: str) -> None:
-    """Refuse to score features that the model was not trained on.
-
-    Raises
-    ------
-    DataError
-        The two definition hashes differ.
-    """
-    if trained_on != found:
-        raise DataError(
-            f"model version {model_version} was trained on feature definition {trained_on}, got "
-            f"{found}: build the features it was trained on, or train a model on these"
-        )
 
 
 def stamps(model_version: int, definition: str, threshold: float) -> dict[str, pa.Scalar]:

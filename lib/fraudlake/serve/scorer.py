@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
     from fraudlake.features.definition.feature_set import FeatureSet
     from fraudlake.serve.state_reader import Known
-    from fraudlake.service.model_watch import Model
+    from fraudlake.service.admission import Model
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from fraudlake import atomic
 from fraudlake.errors import FraudlakeError
 from fraudlake.models import bundle
-
-if TYPE_CHECKING:
-    from fraudlake.registry import Registry
-    from fraudlake.service.model_watch import Model
+from fraudlake.service.admission import Model, ModelSource
 
 _NOTES = "notes.json"
 
 
-class Shelf:
+class ModelCache:
     """Models as they were admitted, with what the registry had noted of them.
 
     Parameters
@@ -28,26 +25,25 @@ class Shelf:
     registry
         Where models come from.
     admit
-        Makes the checks (`model_watch.admit`) on a version in the registry or here.
+        Makes the checks (`admission.admit`) on a version in the registry or here.
 
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> from fraudlake.service.model_watch import Model
     >>> registry = SimpleNamespace(describe=lambda version: {})
     >>> admit = lambda source, version: Model(version, {}, "", threshold=0.5)
-    >>> shelf = Shelf(Path("models"), registry, admit)
-    >>> shelf.admitted("champion", 3)
+    >>> cache = ModelCache(Path("models"), registry, admit)
+    >>> cache.admitted("champion", 3)
     Model(version=3, digest='', threshold=0.5)
-    >>> shelf.last("champion").version
+    >>> cache.last("champion").version
     3
     """
 
     def __init__(
         self,
         folder: Path,
-        registry: Registry,
-        admit: Callable[[Registry | Shelf, int], Model],
+        registry: ModelSource,
+        admit: Callable[[ModelSource, int], Model],
     ) -> None:
         self.folder, self._registry, self._admit = folder, registry, admit
 
@@ -94,6 +90,6 @@ class Shelf:
         bundle.load(found, self.describe(version)["sha256"])
         return found
 
-    def describe(self, version: int) -> dict[str, str]:
+    def describe(self, version: int) -> dict[str, Any]:
         """What was noted of a version."""
         return dict(json.loads((self.folder / str(version) / _NOTES).read_text()))

@@ -7,83 +7,15 @@ one in service stays. So does it where the registry does not answer.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable
+from typing import Self
 
-from fraudlake.errors import DataError, FraudlakeError
-from fraudlake.models import bundle, golden
-from fraudlake.scoring.batch import check_definition
-
-if TYPE_CHECKING:
-    from fraudlake.registry import Registry
-    from fraudlake.service.model_cache import Shelf
+from fraudlake.errors import FraudlakeError
+from fraudlake.service.admission import Model
 
 log = logging.getLogger("fraudlake")
-
-
-@dataclass(frozen=True)
-class Model:
-    """One model version, checked and ready to score.
-
-    Attributes
-    ----------
-    version : int
-    files : dict
-        Its bundle.
-    digest : str
-        SHA-256 of the bundle.
-    threshold : float
-        Flag where score ≥ threshold.
-    """
-
-    version: int
-    files: dict[str, bytes] = field(repr=False)
-    digest: str
-    threshold: float
-
-    def __str__(self) -> str:
-        return f"version {self.version}"
-
-
-def admit(
-    registry: Registry | Shelf,
-    version: int,
-    definition: str,
-    columns: Collection[str],
-    alerts: float,
-) -> Model:
-    """Fetch a model version and make every check that scoring relies on.
-
-    Parameters
-    ----------
-    definition
-        Hash of the feature definitions that the stream computes.
-    columns
-        Names of the features that it computes.
-    alerts
-        Alert budget, flagged transactions a day.
-
-    Raises
-    ------
-    FraudlakeError
-        Files that are not those that were registered; another definition; a feature that nobody
-        computes; wrong scores on the golden batch; a budget that the model has no threshold for.
-    """
-    files = registry.files(version)
-    scorer = bundle.load(files)
-    check_definition(version, scorer.definition, definition)
-    if lacking := [name for name in scorer.features if name not in columns]:
-        raise DataError(
-            f"model version {version}: got the features {', '.join(lacking)}, which the stream "
-            "does not compute, expected features of its feature set"
-        )
-    noted = registry.describe(version).get("golden")
-    golden.check(scorer, json.loads(noted) if noted else None)
-    return Model(version, files, scorer.digest, scorer.threshold(alerts))
 
 
 class ModelWatch:

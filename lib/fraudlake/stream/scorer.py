@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from fraudlake.datasets import Dataset
     from fraudlake.features.definition.feature_set import FeatureSet
+    from fraudlake.service.admission import Model
     from fraudlake.service.metrics import Service
-    from fraudlake.service.model_watch import Model
 
 log = logging.getLogger("fraudlake")
 
