@@ -227,7 +227,7 @@ def running(folder: Path, lake: Path, rate: float, trigger: float):
     command = [
         sys.executable, "-m", "fraudlake.cli", "stream", f"lake={lake}", "dataset=handbook",
         f"input=kafka://127.0.0.1:{PORT}/payments", f"trigger={trigger:g}s", "alerts=1",
-        f"records={3 * rate * trigger:.0f}", f"metrics={METRICS}",
+        f"max_records_per_batch={3 * rate * trigger:.0f}", f"metrics={METRICS}",
     ]  # fmt: skip
     service = None
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,12 @@ _STALL_S = 600  # a micro-batch in hand for longer: the service does not live
 
 
 class Arguments(job.Arguments):
+    renamed: ClassVar = {
+        "bad": "max_bad_share",
+        "files": "max_files_per_batch",
+        "records": "max_records_per_batch",
+    }
+
     lake: options.Lake = Field(
         "build/lake", description="folder, URI or catalog.schema of the tables"
     )
@@ -54,9 +60,11 @@ class Arguments(job.Arguments):
         None,
         description="time between micro-batches of a service; left out: score what is there, stop",
     )
-    files: options.Count = Field(10, description="most files in one micro-batch")
-    records: options.Count = Field(50_000, description="most records of a topic in one")
-    bad: options.Share = Field(
+    max_files_per_batch: options.Count = Field(10, description="most files in one micro-batch")
+    max_records_per_batch: options.Count = Field(
+        50_000, description="most records of a topic in one micro-batch"
+    )
+    max_bad_share: options.Share = Field(
         0.5,
         description="highest share of bad records in a micro-batch of 100 or more; above it the "
         "stream stops and leaves the batch as it is",
@@ -143,7 +151,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         stack.enter_context(session.configured(spark, {"spark.sql.adaptive.enabled": "false"}))
         scorer = StreamScorer(
             lake, dataset, feature_set, memory, lambda: in_service(champion, challenger),
-            cache.files, service, args.to, args.bad,
+            cache.files, service, args.to, args.max_bad_share,
         )  # fmt: skip
         counts = run_stream(
             records(spark, dataset, args, state), scorer, f"{state}/checkpoint", pause
@@ -162,8 +170,9 @@ def records(spark: Any, dataset: Any, args: Arguments, state: str) -> Any:
 
     if args.replay is None:
         return sources.read_stream(
-            spark, dataset, args.input, args.files, args.records, args.kafka, args.avro
-        )
+            spark, dataset, args.input, args.max_files_per_batch, args.max_records_per_batch,
+            args.kafka, args.avro,
+        )  # fmt: skip
     recorded = sources.read(spark, dataset, args.input, args.kafka, args.avro)
     return replay.slices(recorded, dataset, args.replay, f"{state}/replay", args.from_, args.to)
 

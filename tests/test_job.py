@@ -35,6 +35,12 @@ WRONG = {
         "replay: got '6x'",
         "trigger: got 'fast'",
     ],
+    "stream dataset=handbook input=. bad=0.1 files=3 records=10 trigger=fast": [
+        "bad: got its former name, expected max_bad_share=",
+        "files: got its former name, expected max_files_per_batch=",
+        "records: got its former name, expected max_records_per_batch=",
+        "trigger: got 'fast'",
+    ],
     "serve dataset=handbook lake=s3://bucket/lake listen=x batch=0 state=/nowhere": [
         "listen: got 'x', expected a port",
         "batch: got '0'",

@@ -42,7 +42,8 @@ class Service:
         self._command = [
             sys.executable, str(Path(__file__).with_name("launcher.py")), json.dumps(settings),
             f"lake={world.lake}", f"dataset={world.dataset}", f"input={world.input}",
-            f"alerts={ALERTS}", f"files={FILES_PER_BATCH}", f"from={SEAM.isoformat()}",
+            f"alerts={ALERTS}", f"max_files_per_batch={FILES_PER_BATCH}",
+            f"from={SEAM.isoformat()}",
         ]  # fmt: skip
         self._process: subprocess.Popen | None = None
         self.starts = 0

@@ -17,7 +17,7 @@ from contextlib import suppress
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
@@ -41,6 +41,9 @@ class Arguments(BaseModel):
     """Arguments of a job. Field descriptions are what `--help` prints; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Key of an earlier version → the one that took its place; the message names it."""
 
     @field_validator("*")
     @classmethod
@@ -86,6 +89,9 @@ def parse(model: type[Arguments], words: Sequence[str]) -> Arguments:
             merged[key] = value
         else:
             problems.append(f"{word}: got a bare word, expected key=value, --config FILE or --help")
+    for key in model.renamed.keys() & merged:
+        problems.append(f"{key}: got its former name, expected {model.renamed[key]}=")
+        del merged[key]
     given: dict[str, Any] = {}
     try:
         arguments = model.model_validate(merged, context=given)

@@ -100,7 +100,7 @@ def test_a_batch_reads_what_was_there_when_it_was_made(spark, shop, publish):
 
 def test_a_stream_gives_the_records_of_a_batch_in_bounded_batches(spark, shop, publish, tmp_path):
     path = publish([GOOD, "{", GOOD, GOOD, GOOD], partitions=2)
-    stream = sources.read_stream(spark, shop(), path, 1, records_per_batch=2)
+    stream = sources.read_stream(spark, shop(), path, 1, max_records_per_batch=2)
     found, wanted = streamed(spark, stream, tmp_path), sources.read(spark, shop(), path)
     assert sorted(found.collect(), key=place) == sorted(wanted.collect(), key=place)
     assert len(list((tmp_path / "checkpoint" / "commits").glob("[0-9]*"))) >= 3

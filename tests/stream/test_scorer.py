@@ -131,8 +131,8 @@ def test_a_batch_of_bad_records_is_refused_and_goes_on_later(
     (tmp_path / "in").mkdir()
     pd.concat([live, broken]).to_parquet(tmp_path / "in" / "payments.parquet", index=False)
 
-    def run(bad):
-        scorer = scorer_on(lake, model, bad=bad)
+    def run(share):
+        scorer = scorer_on(lake, model, max_bad_share=share)
         stream = sources.read_stream(spark, dataset, str(tmp_path / "in"), 1)
         return run_stream(stream, scorer, f"{lake.folder('stream')}/checkpoint", None)
 

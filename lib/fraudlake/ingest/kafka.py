@@ -115,7 +115,7 @@ def read(spark: SparkSession, topic: Topic) -> DataFrame:
     return _records(spark.read, topic, **options)
 
 
-def read_stream(spark: SparkSession, topic: Topic, records_per_batch: int) -> DataFrame:
+def read_stream(spark: SparkSession, topic: Topic, max_records_per_batch: int) -> DataFrame:
     """What the topic holds and what arrives later, from the earliest offset on.
 
     Where records vanish before they were read (retention, a topic that was deleted), the stream
@@ -123,7 +123,7 @@ def read_stream(spark: SparkSession, topic: Topic, records_per_batch: int) -> Da
 
     Parameters
     ----------
-    records_per_batch
+    max_records_per_batch
         Most records of one micro-batch; bounds the first one after an outage too.
 
     Returns
@@ -140,7 +140,7 @@ def read_stream(spark: SparkSession, topic: Topic, records_per_batch: int) -> Da
         No broker answers, or there is no such topic.
     """
     offsets(spark, topic)
-    options = {"startingOffsets": "earliest", "maxOffsetsPerTrigger": str(records_per_batch)}
+    options = {"startingOffsets": "earliest", "maxOffsetsPerTrigger": str(max_records_per_batch)}
     return _records(spark.readStream, topic, **options)
 
 

@@ -85,8 +85,8 @@ def read_stream(
     spark: SparkSession,
     dataset: Dataset,
     path: str,
-    files_per_batch: int,
-    records_per_batch: int = 50_000,
+    max_files_per_batch: int,
+    max_records_per_batch: int = 50_000,
     properties: str | None = None,
     avro: str | None = None,
 ) -> DataFrame:
@@ -98,9 +98,9 @@ def read_stream(
         A folder, a pattern of files, a Delta table or a topic. For Parquet and CSV some files must
         be there: they give the columns. All CSV files must have the same header; a file that
         arrives later with another one stops the stream, it is never misread.
-    files_per_batch
+    max_files_per_batch
         Most files in one micro-batch.
-    records_per_batch
+    max_records_per_batch
         Most records of a topic in one micro-batch.
     properties, avro
         As for `read`.
@@ -119,8 +119,8 @@ def read_stream(
     """
     if is_topic(path):
         topic = kafka.named(path, properties, avro)
-        return lines.parse(kafka.read_stream(spark, topic, records_per_batch), dataset)
-    reader = spark.readStream.option("maxFilesPerTrigger", files_per_batch)
+        return lines.parse(kafka.read_stream(spark, topic, max_records_per_batch), dataset)
+    reader = spark.readStream.option("maxFilesPerTrigger", max_files_per_batch)
     if files.is_delta(spark, path):
         return _from_table(reader.format("delta").load(path), dataset, path)
     if dataset.format == "jsonl":

@@ -85,7 +85,7 @@ class StreamScorer:
     load: Callable[[int], dict[str, bytes]]
     service: Service
     until: datetime | None = None
-    bad: float = 1.0
+    max_bad_share: float = 1.0
     counts: Counter = field(default_factory=Counter)
     failure: FraudlakeError | None = None
     stopping: bool = False
@@ -141,7 +141,10 @@ class StreamScorer:
             last=F.max(F.when(good & inside, F.unix_micros("event_time"))),
         )
         counts["records"], counts["quarantine"], counts["outside"], first, last = figures
-        if counts["records"] >= _ENOUGH and counts["quarantine"] > self.bad * counts["records"]:
+        if (
+            counts["records"] >= _ENOUGH
+            and counts["quarantine"] > self.max_bad_share * counts["records"]
+        ):
             raise self._refusal(checked.where(~good), batch_id, counts)
         if counts["quarantine"]:
             rows = checks.quarantine_rows(checked.where(~good), self.dataset)
@@ -180,9 +183,9 @@ class StreamScorer:
         reasons = "; ".join(f"{row.n} times {row.kind}, first in {row.first}" for row in told)
         return DataError(
             f"batch {batch_id}: got {counts['quarantine']} bad records of {counts['records']} "
-            f"({reasons}), expected a share of at most bad={self.bad:g}; nothing of the batch is "
-            "written. If a producer has changed, correct the data set's description. Start with a "
-            "higher `bad` to send them to quarantine and go on"
+            f"({reasons}), expected a share of at most max_bad_share={self.max_bad_share:g}; "
+            "nothing of the batch is written. If a producer has changed, correct the data set's "
+            "description. Start with a higher `max_bad_share` to send them to quarantine and go on"
         )
 
     def _application(self, name: str) -> str:
