@@ -36,5 +36,5 @@ class DataError(FraudlakeError):
     """The data does not allow the job to go on: an empty training window, counts that disagree."""
 
 
-class EnvironmentProblem(FraudlakeError):  # noqa: N818
+class SetupError(FraudlakeError):
     """Something outside the data is missing: a JAR, Java, free slots on the cluster."""

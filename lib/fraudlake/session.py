@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraudlake import resources
-from fraudlake.errors import EnvironmentProblem
+from fraudlake.errors import SetupError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,7 +48,7 @@ def open_spark(app_name: str, **properties: str) -> SparkSession:
 
     Raises
     ------
-    EnvironmentProblem
+    SetupError
         Delta's JARs are not on the class path, or Java is missing.
     """
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
@@ -67,7 +67,7 @@ def open_spark(app_name: str, **properties: str) -> SparkSession:
     try:
         spark = builder.getOrCreate()
     except PySparkRuntimeError as error:
-        raise EnvironmentProblem(
+        raise SetupError(
             f"Spark did not start ({error.getCondition()}): got no answer from Java, expected Java "
             "17 or 21 on PATH or JAVA_HOME, and the memory that spark.driver.memory asks for; run "
             "`make setup` to have both checked"
@@ -80,7 +80,7 @@ def open_spark(app_name: str, **properties: str) -> SparkSession:
         )
     except Exception:  # noqa: BLE001 - py4j wraps whatever Java throws
         spark.stop()
-        raise EnvironmentProblem(_no_jars("the class path")) from None
+        raise SetupError(_no_jars("the class path")) from None
     for key, value in _RULES.items():
         spark.conf.set(key, value)
     return spark
@@ -108,7 +108,7 @@ def _check_jars(settings: dict[str, str]) -> None:
     if settings.get("spark.jars") or settings.get("spark.jars.packages"):
         return
     if not glob.glob(str(folder / "delta-spark_*.jar")):
-        raise EnvironmentProblem(_no_jars(str(folder)))
+        raise SetupError(_no_jars(str(folder)))
 
 
 def _no_jars(where: str) -> str:
@@ -142,12 +142,12 @@ def require_slots(spark: SparkSession, workers: int, what: str) -> None:
 
     Raises
     ------
-    EnvironmentProblem
+    SetupError
         Fewer slots than workers.
     """
     free = slots(spark)
     if free < workers:
-        raise EnvironmentProblem(
+        raise SetupError(
             f"{what} needs {workers} tasks at the same time, got {free} slots: give the "
             f"application {workers} cores (spark.master local[{workers}] or "
             f"spark.cores.max={workers}), or lower the contender's `workers`"

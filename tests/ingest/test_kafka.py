@@ -9,7 +9,7 @@ from tests.ingest.test_avro import CONFLUENT, PAYMENT, SCHEMA, encoded
 from tests.ingest.test_sources import FIELDS, rows, streamed
 
 from fraudlake.datasets import load_dataset
-from fraudlake.errors import DataError, EnvironmentProblem
+from fraudlake.errors import DataError, SetupError
 from fraudlake.ingest import checks, files, ingest, kafka, sources
 from fraudlake.lake.tables import QUARANTINE, TRANSACTIONS
 
@@ -124,10 +124,10 @@ def test_records_that_vanished_stop_a_stream_in_words(spark, shop, publish, brok
 
 def test_no_broker_and_no_topic_are_told_apart(spark, shop, publish, broker, monkeypatch):
     publish([])
-    with pytest.raises(EnvironmentProblem, match="got no topic payments at 127"):
+    with pytest.raises(SetupError, match="got no topic payments at 127"):
         sources.read(spark, shop(), f"kafka://{broker}/payments")
     monkeypatch.setattr(kafka, "_PATIENCE_S", 1)
-    with pytest.raises(EnvironmentProblem, match="got no answer from Kafka at 127"):
+    with pytest.raises(SetupError, match="got no answer from Kafka at 127"):
         sources.read_stream(spark, shop(), "kafka://127.0.0.1:1/payments", 1)
 
 

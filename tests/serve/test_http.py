@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from fraudlake.errors import ConfigError, EnvironmentProblem
+from fraudlake.errors import ConfigError, SetupError
 from fraudlake.serve import http
 from fraudlake.serve.http import Batcher, BusyError, ScoreServer
 
@@ -177,5 +177,5 @@ def test_a_port_that_is_taken():
         def application(self):
             return web.Application()
 
-    with pytest.raises(EnvironmentProblem, match="expected an address to listen on"):
+    with pytest.raises(SetupError, match="expected an address to listen on"):
         http.serve(Server(), "192.0.2.1:80")

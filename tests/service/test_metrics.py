@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fraudlake.errors import EnvironmentProblem
+from fraudlake.errors import SetupError
 from fraudlake.service import logs, metrics
 
 
@@ -129,7 +129,7 @@ def test_live_and_ready_over_http(service, monkeypatch):
         service.ended()
         assert get(port, "/ready") == (503, "stopping\n")
         with (
-            pytest.raises(EnvironmentProblem, match=f"got 127.0.0.1:{port}, expected an address"),
+            pytest.raises(SetupError, match=f"got 127.0.0.1:{port}, expected an address"),
             metrics.serve(service, f"127.0.0.1:{port}"),
         ):
             pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fraudlake.errors import EnvironmentProblem
+from fraudlake.errors import SetupError
 from fraudlake.models.contender import MlpContender
 from fraudlake.training import horovod_launch, mlp_loop
 
@@ -81,5 +81,5 @@ def test_fewer_rows_than_a_batch_are_one_step(rows, capsys):
 
 
 def test_too_few_slots_are_refused_at_once(spark):
-    with pytest.raises(EnvironmentProblem, match="needs 3 tasks at the same time, got 2 slots"):
+    with pytest.raises(SetupError, match="needs 3 tasks at the same time, got 2 slots"):
         horovod_launch.launch(spark, mlp_loop.train, 3, ())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fraudlake.errors import ConfigError, EnvironmentProblem
+from fraudlake.errors import ConfigError, SetupError
 from fraudlake.ingest import avro
 from fraudlake.options import KAFKA_TOPIC, is_topic
 
@@ -104,7 +104,7 @@ def read(spark: SparkSession, topic: Topic) -> DataFrame:
 
     Raises
     ------
-    EnvironmentProblem
+    SetupError
         No broker answers, or there is no such topic.
     """
     ends = offsets(spark, topic)
@@ -136,7 +136,7 @@ def read_stream(spark: SparkSession, topic: Topic, max_records_per_batch: int) -
 
     Raises
     ------
-    EnvironmentProblem
+    SetupError
         No broker answers, or there is no such topic.
     """
     offsets(spark, topic)
@@ -149,7 +149,7 @@ def offsets(spark: SparkSession, topic: Topic) -> dict[int, tuple[int, int]]:
 
     Raises
     ------
-    EnvironmentProblem
+    SetupError
         No broker answers, it refuses us, or there is no such topic.
     """
     from py4j.protocol import Py4JJavaError
@@ -175,13 +175,13 @@ def offsets(spark: SparkSession, topic: Topic) -> dict[int, tuple[int, int]]:
             first, following = consumer.beginningOffsets(at), consumer.endOffsets(at)
     except Py4JJavaError as error:
         cause = error.java_exception.getCause() or error.java_exception
-        raise EnvironmentProblem(
+        raise SetupError(
             f"input: got no answer from Kafka at {topic.servers} ({cause.getMessage()}), expected "
             f"the topic {topic.name}: see that the brokers run, that this machine reaches every "
             "address they advertise, and that the settings in kafka= are theirs"
         ) from None
     if not at:
-        raise EnvironmentProblem(
+        raise SetupError(
             f"input: got no topic {topic.name} at {topic.servers}, expected one: make it, or "
             "correct its name"
         )

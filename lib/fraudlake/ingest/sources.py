@@ -54,7 +54,7 @@ def read(
     ------
     DataError
         No files, or a file without a field that every record needs.
-    EnvironmentProblem
+    SetupError
         No broker answers, or there is no such topic.
     """
     if is_topic(path):
@@ -114,7 +114,7 @@ def read_stream(
     ------
     DataError
         No file to take the columns from, one without a needed field, or several CSV headers.
-    EnvironmentProblem
+    SetupError
         No broker answers, or there is no such topic.
     """
     if is_topic(path):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from fraudlake.errors import ConfigError, EnvironmentProblem
+from fraudlake.errors import ConfigError, SetupError
 from fraudlake.service.metrics import Models
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def serve(server: ScoreServer, address: str) -> None:
 
     Raises
     ------
-    EnvironmentProblem
+    SetupError
         The port is taken, or the host is not of this machine.
     """
     host, _, port = address.rpartition(":")
@@ -227,7 +227,7 @@ def serve(server: ScoreServer, address: str) -> None:
             shutdown_timeout=10,
         )
     except OSError as error:
-        raise EnvironmentProblem(
+        raise SetupError(
             f"listen: got {address}, expected an address to listen on ({error.strerror})"
         ) from None
 

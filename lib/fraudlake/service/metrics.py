@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fraudlake.errors import EnvironmentProblem
+from fraudlake.errors import SetupError
 from fraudlake.service.logs import batch_in_hand
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def serve(service: Service, address: str) -> Iterator[int]:
 
     Raises
     ------
-    EnvironmentProblem
+    SetupError
         The port is taken, or the host is not of this machine.
     """
     from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -192,7 +192,7 @@ def serve(service: Service, address: str) -> Iterator[int]:
         host, _, port = address.rpartition(":")
         server = make_server(host, int(port), answer, ThreadingWSGIServer, Quiet)
     except OSError as error:
-        raise EnvironmentProblem(
+        raise SetupError(
             f"metrics: got {address}, expected an address to listen on ({error.strerror})"
         ) from None
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fraudlake import session
-from fraudlake.errors import EnvironmentProblem
+from fraudlake.errors import SetupError
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ def launch(
 
     Raises
     ------
-    EnvironmentProblem
+    SetupError
         Horovod is missing, there are fewer free slots than workers, or the ranks did not find each
         other within two minutes.
     RuntimeError
@@ -92,7 +92,7 @@ def launch(
         import horovod.spark
         from horovod.runner.common.util.timeout import TimeoutException
     except ImportError as error:
-        raise EnvironmentProblem(
+        raise SetupError(
             f"Horovod is missing: got {error}, expected horovod.torch; run `make setup`, which "
             "builds it against the installed PyTorch, or train a contender of kind xgboost"
         ) from error
@@ -116,7 +116,7 @@ def launch(
                 executable=spark.sparkContext.pythonExec,
             )
         except TimeoutException as error:
-            raise EnvironmentProblem(
+            raise SetupError(
                 f"training with Horovod: got {error}, expected {workers} ranks that find each "
                 f"other within {START_TIMEOUT_S} s; check that executors reach each other and the "
                 "driver"

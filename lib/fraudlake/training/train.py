@@ -55,7 +55,7 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
     DataError
         The windows hold nothing to learn from or to measure on, too few rows to place the
         threshold, or features of another definition.
-    EnvironmentProblem
+    SetupError
         Fewer free slots than the contender's workers.
     """
     made_from = trial.made_from()

@@ -30,7 +30,7 @@ def fit(rows: DataFrame, features: Sequence[str], contender: XGBoostContender, s
 
     Raises
     ------
-    EnvironmentProblem
+    SetupError
         Fewer free slots than workers.
     """
     from xgboost.spark import SparkXGBClassifier
