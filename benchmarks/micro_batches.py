@@ -34,7 +34,7 @@ from fraudlake.service.admission import Model
 from fraudlake.service.metrics import Service
 from fraudlake.stream.history import History
 from fraudlake.stream.scorer import StreamScorer
-from fraudlake.stream.state import Memory
+from fraudlake.stream.state import StreamState
 
 
 def processor_seconds():
@@ -70,12 +70,13 @@ def main(lake, input, from_, size="10000", batches="8", commits="0"):  # noqa: A
         history = History(own, f"{folder}/state", {n: types[n] for n in feature_set.columns(
             dataset.entities)}, seam)  # fmt: skip
         started = time.perf_counter()
-        memory = Memory(history, f"{folder}/state", dataset, feature_set)
+        stream_state = StreamState(history, f"{folder}/state", dataset, feature_set)
         took = time.perf_counter() - started
-        print(f"state made in {took:.1f} s, {memory.size() / 1e6:.0f} MB")
+        print(f"state made in {took:.1f} s, {stream_state.size() / 1e6:.0f} MB")
         scorer = StreamScorer(
-            own, dataset, feature_set, memory, lambda: (model,), registry.files, Service(600, ())
-        )
+            own, dataset, feature_set, stream_state, lambda: (model,), registry.files,
+            Service(600, ()),
+        )  # fmt: skip
         for number in range(batches):
             if number == batches // 2:
                 for table in ("lake/scores", "lake/flagged", "state/seen"):

@@ -109,7 +109,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.stream.history import History
     from fraudlake.stream.manifest import shared_path
     from fraudlake.stream.scorer import StreamScorer, run_stream
-    from fraudlake.stream.state import Memory
+    from fraudlake.stream.state import StreamState
 
     if args.logs == "json":
         logs.as_json()
@@ -126,8 +126,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     def checked(source: Any, version: int) -> Any:
         return admit(source, version, feature_set.hash, computed, args.alerts)
 
-    state = args.state or lake.folder("stream")
-    cache = ModelCache(shared_path(state) / "models", registry, checked)
+    folder = args.state or lake.folder("stream")
+    cache = ModelCache(shared_path(folder) / "models", registry, checked)
     pause = None if args.trigger is None else args.trigger.total_seconds()
     look = _LOOK_S if pause is None else min(_LOOK_S, max(pause / 3, 1.0))
     champion = ModelWatch(
@@ -144,17 +144,17 @@ def run(spark: Any, args: Arguments) -> job.Result:
         stack.enter_context(champion)
         stack.enter_context(challenger)
         named = [*dataset.entities.values(), *feature_set.columns(dataset.entities)]
-        history = History(lake, state, {name: types[name] for name in named}, args.from_)
-        memory = Memory(history, state, dataset, feature_set)
-        stack.enter_context(memory.alone())
+        history = History(lake, folder, {name: types[name] for name in named}, args.from_)
+        state = StreamState(history, folder, dataset, feature_set)
+        stack.enter_context(state.exclusive_lock())
         # A micro-batch is planned at once: planning it again after each shuffle takes longer.
         stack.enter_context(session.configured(spark, {"spark.sql.adaptive.enabled": "false"}))
         scorer = StreamScorer(
-            lake, dataset, feature_set, memory, lambda: in_service(champion, challenger),
+            lake, dataset, feature_set, state, lambda: in_service(champion, challenger),
             cache.files, service, args.to, args.max_bad_share,
         )  # fmt: skip
         counts = run_stream(
-            records(spark, dataset, args, state), scorer, f"{state}/checkpoint", pause
+            records(spark, dataset, args, folder), scorer, f"{folder}/checkpoint", pause
         )
         model = scorer.models()[0]
     wanted = ("batches", "records", "scored", "flagged", "duplicates", "quarantine", "outside")
@@ -163,7 +163,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     }
 
 
-def records(spark: Any, dataset: Any, args: Arguments, state: str) -> Any:
+def records(spark: Any, dataset: Any, args: Arguments, folder: str) -> Any:
     """The input as a stream; of a back-test, cut into slices of event time."""
     from fraudlake.ingest import sources
     from fraudlake.stream import replay
@@ -174,7 +174,7 @@ def records(spark: Any, dataset: Any, args: Arguments, state: str) -> Any:
             args.kafka, args.avro,
         )  # fmt: skip
     recorded = sources.read(spark, dataset, args.input, args.kafka, args.avro)
-    return replay.slices(recorded, dataset, args.replay, f"{state}/replay", args.from_, args.to)
+    return replay.slices(recorded, dataset, args.replay, f"{folder}/replay", args.from_, args.to)
 
 
 def in_service(*watches: Any) -> tuple[Any, ...]:

@@ -114,7 +114,7 @@ def begun(spark, world, model, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(state, "_ROWS_A_PARTITION", 350)
         scorer = scorer_on(Lake(spark, str(root)), model)
-    assert scorer.memory.partitions == 5
+    assert scorer.state.partitions == 5
     return root
 
 

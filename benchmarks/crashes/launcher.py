@@ -25,7 +25,7 @@ from fraudlake.lake import Lake
 from fraudlake.registry import Registry
 from fraudlake.stream.history import History
 from fraudlake.stream.scorer import StreamScorer
-from fraudlake.stream.state import Memory
+from fraudlake.stream.state import StreamState
 
 
 class Places:
@@ -84,7 +84,7 @@ def set_places(passes: Places) -> None:
 
     around(Path, "rename", renaming, renamed)
     around(Path, "unlink", after=unlinked)
-    around(Memory, "begin", at("before the manifest"), swapped(passes))
+    around(StreamState, "plan_batch", at("before the manifest"), swapped(passes))
     around(micro_batch, "relabel", after=at("after labels"))
     around(micro_batch, "merge", lambda _, places, __: merging(passes, places), at("after merging"))
     around(History, "remember", at("after the state"))
@@ -127,7 +127,8 @@ def main() -> None:
     folder = Path(settings["folder"])
     if settings["control"]:
         Lake.append_once = plain_append
-        Memory.untouched = lambda *_: True  # nor does it look for what stands there
+        # Nor does it look for what stands there.
+        StreamState.nothing_written_since = lambda *_: True
     set_places(Places(folder))
     properties = session.local_properties
     session.local_properties = lambda: properties() | settings["properties"]

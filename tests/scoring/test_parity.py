@@ -86,7 +86,7 @@ def test_disorder_equals_what_was_known(
     assert counts["equal"] == counts["rows"] == len(scores)
     assert counts["flags_equal"] == counts["flags"] > 5
     assert counts["missing"] == counts["unknown"] == counts["flags_unknown"] == 0
-    seen = scorer.memory.history
+    seen = scorer.state.history
     changed = "ALTER TABLE {} SET TBLPROPERTIES ('delta.appendOnly' = 'false')"
     spark.sql(changed.format(seen.own.reference(seen.table)))
     spark.sql(f"UPDATE {seen.own.reference(seen.table)} SET batch_id = 3 WHERE batch_id = 0")

@@ -26,7 +26,7 @@ from fraudlake.stream import replay
 from fraudlake.stream import state as stream_state
 from fraudlake.stream.history import History
 from fraudlake.stream.scorer import StreamScorer, run_stream
-from fraudlake.stream.state import Memory
+from fraudlake.stream.state import StreamState
 
 pytestmark = pytest.mark.usefixtures("planned_at_once")
 
@@ -43,7 +43,7 @@ def scorer_on(lake, files, version=1, **options):
     known = {version: files, **options.pop("known", {})}
     dataset = options.pop("dataset", None) or load_dataset("handbook")
     feature_set = load_feature_set("handbook")
-    state = Memory(history, lake.folder("stream"), dataset, feature_set)
+    state = StreamState(history, lake.folder("stream"), dataset, feature_set)
     models = (as_model(files, version), *options.pop("shadow", ()))
     return StreamScorer(
         lake, dataset, feature_set, state, lambda: models, known.__getitem__,
@@ -180,7 +180,7 @@ def test_small_files_are_put_together_between_two_batches(model, expected, begun
         begun_lake.spark.sql(f"OPTIMIZE {begun_lake.reference(table)}")
         assert begun_lake.version(table) > before
     scorer.process(batches[1], 1)
-    assert scorer.memory._manifest(1).alone
+    assert scorer.state._manifest(1).sole_writer
     assert written(begun_lake) == (expected.scores, expected.flags)
 
 
@@ -296,7 +296,7 @@ def test_what_the_batch_scored_after_a_crash_stays(
     with pytest.raises(CrashError):
         scorer.process(raw, 0)
     monkeypatch.undo()
-    assert scorer.memory._manifest(0).alone
+    assert scorer.state._manifest(0).sole_writer
     for table in (SCORES, FLAGGED):
         begun_lake.insert_missing(table, expected.lake.read(table))
     scorer = scorer_on(begun_lake, model)
@@ -312,7 +312,7 @@ def test_a_state_that_is_lost_or_damaged_is_built_anew(
     """From the lake's history and what the stream has seen; scores and flags do not change."""
     scorer = scorer_on(begun_lake, model)
     scorer.process(batches[0], 0)
-    runs = sorted(scorer.memory.folder.glob("runs/terminal/*/*.run"))
+    runs = sorted(scorer.state.folder.glob("runs/terminal/*/*.run"))
     runs[0].unlink()
     content = bytearray(runs[-1].read_bytes())
     content[-1] ^= 1
@@ -349,13 +349,13 @@ def first_of(world):
     return set(live["TRANSACTION_ID"].iloc[:FIRST])
 
 
-def test_runs_are_merged_and_nothing_changes(
+def test_runs_are_compacted_and_nothing_changes(
     monkeypatch, spark, world, model, expected, begun_lake
 ):
-    monkeypatch.setattr(stream_state, "_MERGED_AT", 2)
+    monkeypatch.setattr(stream_state, "_COMPACTED_AT", 2)
     scorer = scorer_on(begun_lake, model)
     live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"])
-    begun = scorer.memory.folder / "runs/customer/00000" / f".b{0:012d}.run.1"
+    begun = scorer.state.folder / "runs/customer/00000" / f".b{0:012d}.run.1"
     begun.touch()  # as a killed task leaves it
     became = set()
     for number, rows in enumerate(np.array_split(np.arange(len(live)), 8)):
@@ -363,12 +363,12 @@ def test_runs_are_merged_and_nothing_changes(
         path = f"{begun_lake.root}/part{number}.parquet"
         part.to_parquet(path, index=False)
         scorer.process(sources.read(spark, load_dataset("handbook"), path), number)
-        if scorer.memory._merging:
-            scorer.memory._merging.join()
-        became |= {new[0] for _, new in scorer.memory._merged.values()}
+        if scorer.state._compacting:
+            scorer.state._compacting.join()
+        became |= {new[0] for _, new in scorer.state._compacted.values()}
     assert written(begun_lake) == (expected.scores, expected.flags)
     assert became == {"m", "n", "w"}
-    left = {path.stem for path in scorer.memory.folder.glob("runs/customer/*/*.run")}
+    left = {path.stem for path in scorer.state.folder.glob("runs/customer/*/*.run")}
     assert f"b{0:012d}" not in left
     assert not begun.exists()
 
@@ -376,10 +376,10 @@ def test_runs_are_merged_and_nothing_changes(
 def test_two_streams_on_one_state(model, begun_lake):
     first, second = scorer_on(begun_lake, model), scorer_on(begun_lake, model)
     refused = pytest.raises(DataError, match="another running stream holds")
-    with first.memory.alone(), refused, second.memory.alone():
+    with first.state.exclusive_lock(), refused, second.state.exclusive_lock():
         raise AssertionError("both run")
-    with second.memory.alone():
-        assert second.memory.folder.exists()
+    with second.state.exclusive_lock():
+        assert second.state.folder.exists()
 
 
 def test_a_checkpoint_older_than_the_state_is_refused(model, begun_lake, batches):
@@ -420,25 +420,25 @@ def test_late_records_are_scored_with_what_is_known(model, first_scores, begun_l
 
 def test_a_stream_keeps_its_seam(model, begun_lake):
     scorer_on(begun_lake, model)
-    assert scorer_on(begun_lake, model, seam=None).memory.history.seam == SEAM
+    assert scorer_on(begun_lake, model, seam=None).state.history.seam == SEAM
     with pytest.raises(DataError, match="where this stream began"):
         scorer_on(begun_lake, model, seam=END)
 
 
 def test_the_seam_is_just_after_the_last_transaction(world, model, fresh_lake):
     last = world.rows[~world.rows.index.isin(world.live.index)]["TX_DATETIME"].max()
-    seam = scorer_on(fresh_lake, model, seam=None).memory.history.seam
+    seam = scorer_on(fresh_lake, model, seam=None).state.history.seam
     assert pd.Timestamp(seam).tz_localize(None) == last + pd.Timedelta(microseconds=1)
 
 
 def test_another_definition_is_refused(begun_lake):
-    standing = Memory(
+    standing = StreamState(
         History(begun_lake, begun_lake.folder("stream"), TYPES, SEAM),
         begun_lake.folder("stream"), load_dataset("handbook"), load_feature_set("handbook"),
     )  # fmt: skip
     other = FeatureSet.model_validate({"features": [{"column": "amount"}]})
     with pytest.raises(DataError, match="which the state in"):
-        Memory(standing.history, begun_lake.folder("stream"), load_dataset("handbook"), other)
+        StreamState(standing.history, begun_lake.folder("stream"), load_dataset("handbook"), other)
 
 
 def test_a_challenger_scores_in_the_shadow(model, expected, begun_lake, batches):
@@ -457,5 +457,5 @@ def test_a_challenger_scores_in_the_shadow(model, expected, begun_lake, batches)
     flags = {r.tx_id for r in begun_lake.read(FLAGGED).collect()}
     assert flags == expected.flags.keys()
     keys_are_unique(begun_lake)
-    manifest = scorer.memory.begin(len(batches), scorer.memory._manifest(1).decision, 0)
-    assert manifest.alone
+    manifest = scorer.state.plan_batch(len(batches), scorer.state._manifest(1).decision, 0)
+    assert manifest.sole_writer

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from fraudlake.errors import FraudlakeError
-from fraudlake.models.scorer import Line, Manifest, Scorer, Weights
+from fraudlake.models.scorer import BundleManifest, Line, Scorer, Weights
 
 if TYPE_CHECKING:
     from fraudlake.models.calibration import Calibration
@@ -66,7 +66,7 @@ def pack(
         File name → content: `scorer.json`, and `weights.ubj` or `weights.safetensors`.
     """
     name = WEIGHTS[kind]
-    manifest = Manifest(
+    manifest = BundleManifest(
         kind=kind,
         features=tuple(features),
         definition=definition,
@@ -116,7 +116,7 @@ def load(files: Mapping[str, bytes], expected_digest: str | None = None) -> Scor
             "those that were registered; restore them, or train and register the model again"
         )
     try:
-        manifest = Manifest.model_validate_json(files[MANIFEST])
+        manifest = BundleManifest.model_validate_json(files[MANIFEST])
     except KeyError:
         raise BundleError(
             f"model bundle: got files {', '.join(sorted(files)) or 'none'}, expected {MANIFEST} "
@@ -141,8 +141,8 @@ def load(files: Mapping[str, bytes], expected_digest: str | None = None) -> Scor
     return _open(manifest, weights, actual)
 
 
-def _open(manifest: Manifest, weights: bytes, actual: str) -> Scorer:
-    kind: Callable[[Manifest, bytes, str], Scorer]
+def _open(manifest: BundleManifest, weights: bytes, actual: str) -> Scorer:
+    kind: Callable[[BundleManifest, bytes, str], Scorer]
     if manifest.kind == "xgboost":
         from fraudlake.models.xgboost import XGBoostScorer as kind
     else:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudlake.models.scorer import Manifest, Scorer
+from fraudlake.models.scorer import BundleManifest, Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,7 +95,7 @@ class MlpScorer(Scorer):
     magnitudes, so that base and contributions add up to the margin.
     """
 
-    def __init__(self, manifest: Manifest, weights: bytes, digest: str) -> None:
+    def __init__(self, manifest: BundleManifest, weights: bytes, digest: str) -> None:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 

@@ -38,7 +38,7 @@ class Weights(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class Manifest(BaseModel):
+class BundleManifest(BaseModel):
     """The content of `scorer.json`: all there is to know of a model beside its weights."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -77,7 +77,7 @@ class Scorer(ABC):
     on entry, where values beyond its range become its largest.
     """
 
-    def __init__(self, manifest: Manifest, digest: str) -> None:
+    def __init__(self, manifest: BundleManifest, digest: str) -> None:
         self.manifest = manifest
         self.kind = manifest.kind
         self.features = manifest.features

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fraudlake.models.scorer import Manifest, Scorer
+from fraudlake.models.scorer import BundleManifest, Scorer
 
 
 class XGBoostScorer(Scorer):
@@ -14,7 +14,7 @@ class XGBoostScorer(Scorer):
     contributions are exact TreeSHAP values (Lundberg et al. 2020). Both look at one row at a time.
     """
 
-    def __init__(self, manifest: Manifest, weights: bytes, digest: str) -> None:
+    def __init__(self, manifest: BundleManifest, weights: bytes, digest: str) -> None:
         import xgboost
 
         super().__init__(manifest, digest)

@@ -1,13 +1,13 @@
 """A stream's state folder: what stands where, and what its runs and manifests are called.
 
-The stream writes it (`memory`); the scorer of single transactions reads it beside (`single`).
+The stream writes it (`state`); the scorer of single transactions reads it beside it (`serve`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fraudlake.features.definition.feature_set import FeatureSet
 
 Runs = dict[str, tuple[str, ...]]
-# First letters of the names of runs: of a batch, of labels, merged, merged of merged ones, whole.
-BATCH, OF_LABELS, MERGED, MERGED_AGAIN, WHOLE = "b", "l", "m", "n", "w"
+# First letters of the names of runs, as they stand in folders: what a run was made of.
+BATCH, LABEL_CHANGES, COMPACTED, COMPACTED_AGAIN, WHOLE = "b", "l", "m", "n", "w"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class BatchManifest:
     """What fixed a micro-batch at its first attempt.
 
     Attributes
@@ -55,7 +55,7 @@ class Manifest:
     versions
         Versions of `scores` and `flagged` before it. Each batch adds one to `flagged`, and one a
         model to `scores`.
-    alone
+    sole_writer
         Whether nobody else has written transactions of the stream's time to them.
     """
 
@@ -65,7 +65,22 @@ class Manifest:
     newest: int
     runs: Runs
     versions: dict[str, int]
-    alone: bool
+    sole_writer: bool
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> BatchManifest:
+        """What `stored` gave, read back from JSON."""
+        content = dict(stored)
+        models = tuple((version, digest) for version, digest in content["decision"]["models"])
+        content["decision"] = Decision(models, content["decision"]["threshold"])
+        content["runs"] = {store: tuple(names) for store, names in content["runs"].items()}
+        return cls(sole_writer=content.pop("alone"), **content)
+
+    def stored(self) -> dict[str, Any]:
+        """Plain JSON values, by the names that manifests on disk have."""
+        content = asdict(self)
+        content["alone"] = content.pop("sole_writer")
+        return content
 
 
 class StateFolder:
@@ -125,12 +140,8 @@ class StateFolder:
     def _numbers(self) -> list[int]:
         return sorted(int(path.stem) for path in self.folder.glob("manifests/*.json"))
 
-    def _manifest(self, batch_id: int) -> Manifest:
-        found: dict[str, Any] = json.loads(self._manifest_path(batch_id).read_text())
-        runs = {store: tuple(names) for store, names in found["runs"].items()}
-        models = tuple((version, digest) for version, digest in found["decision"]["models"])
-        decision = Decision(models, found["decision"]["threshold"])
-        return Manifest(**{**found, "decision": decision, "runs": runs})
+    def _manifest(self, batch_id: int) -> BatchManifest:
+        return BatchManifest.of(json.loads(self._manifest_path(batch_id).read_text()))
 
     def _manifest_path(self, batch_id: int) -> Path:
         return self.folder / "manifests" / f"{batch_id:012d}.json"

@@ -2,7 +2,7 @@
 
 Each micro-batch is checked like an ingest, run through the kernels of the batch build over what the
 stream remembers, and through the scorer of the batch job, and appended. What decides it was fixed
-before (see `memory`), and every append carries (application, batch id), one application a table: a
+before (see `state`), and every append carries (application, batch id), one application a table: a
 batch that runs again after a crash decides the same and adds nothing twice.
 """
 
@@ -29,8 +29,8 @@ from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Table
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import create_tables, stamps
-from fraudlake.stream.manifest import Decision, Manifest
-from fraudlake.stream.state import Memory
+from fraudlake.stream.manifest import BatchManifest, Decision
+from fraudlake.stream.state import StreamState
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,7 +80,7 @@ class StreamScorer:
     lake: Lake
     dataset: Dataset
     feature_set: FeatureSet
-    memory: Memory
+    state: StreamState
     models: Callable[[], tuple[Model, ...]]
     load: Callable[[int], dict[str, bytes]]
     service: Service
@@ -153,14 +153,14 @@ class StreamScorer:
         with ThreadPoolExecutor(1) as beside:
             published = beside.submit(_published, checked)
             if accepted:
-                rows = checked.where(good & inside).select(*self.memory.history.columns, "raw")
+                rows = checked.where(good & inside).select(*self.state.history.columns, "raw")
                 models = self.models()
                 versions = tuple((m.version, m.digest) for m in models)
                 decision = Decision(versions, models[0].threshold)
-                manifest = self.memory.begin(batch_id, decision, last)
+                manifest = self.state.plan_batch(batch_id, decision, last)
                 counts |= self._score_whatever_is_lost(rows, manifest, first, last)
                 counts["duplicates"] = accepted - counts["scored"]
-                self.memory.merge(manifest)
+                self.state.compact(manifest)
             if (found := published.result()) is not None:
                 at, number = found["at"].to_numpy(), found["n"].to_numpy()
                 self.service.latency(time.time() - at / 10, number)
@@ -189,7 +189,7 @@ class StreamScorer:
         )
 
     def _application(self, name: str) -> str:
-        return f"{self.memory.history.stream}/{name}"
+        return f"{self.state.history.stream}/{name}"
 
     def _files(self, version: int, digest: str, batch_id: int) -> dict[str, bytes]:
         """A model of the batch: of those in service, else from the registry."""
@@ -203,7 +203,7 @@ class StreamScorer:
         return files
 
     def _score_whatever_is_lost(
-        self, rows: DataFrame, manifest: Manifest, first: int, last: int
+        self, rows: DataFrame, manifest: BatchManifest, first: int, last: int
     ) -> Counter:
         """Score a batch; where a file of the state is lost or damaged, once more with a new one."""
         from pyspark.errors import PythonException
@@ -215,21 +215,21 @@ class StreamScorer:
                 raise
             lost = next(line for line in str(error).splitlines() if "DamagedError" in line)
             log.warning("%s", lost)
-            manifest = self.memory.rebuild(manifest)
+            manifest = self.state.rebuild(manifest)
             return self._score(rows, manifest, first, last)
 
-    def _score(self, rows: DataFrame, manifest: Manifest, first: int, last: int) -> Counter:
+    def _score(self, rows: DataFrame, manifest: BatchManifest, first: int, last: int) -> Counter:
         """Write a batch's transactions, scores and flags; count what is new and what is flagged."""
         from pyspark.sql import functions as F
 
-        history, batch_id, decision = self.memory.history, manifest.batch_id, manifest.decision
+        history, batch_id, decision = self.state.history, manifest.batch_id, manifest.decision
         within = left_open_range("event_time", first - 1, last)
-        oldest = self.memory.oldest(manifest.newest)
+        oldest = self.state.oldest(manifest.newest)
         if first < oldest:
             known = history.before(batch_id, left_open_range("event_time", first - 1, oldest))
             known = known.select("tx_id")
             rows = rows.join(known, "tx_id", "left_anti")
-        entities, places = self.dataset.entities, self.memory.places(manifest)
+        entities, places = self.dataset.entities, self.state.places(manifest)
         keys = micro_batch.rate_keys(self.feature_set, entities, dict(rows.dtypes))
         # A feature may have the name of a column, so columns go through under others.
         own = {name: f"_own_{name}" for name in history.columns}
@@ -255,11 +255,11 @@ class StreamScorer:
         names = ["scores", *(f"scores/{version}" for version, _ in decision.models[1:])]
         tables = [(name, SCORES, found) for name, found in zip(names, scored, strict=True)]
         tables.append(("flagged", FLAGGED, scored[0].where(is_flag)))
-        untouched = self.memory.untouched(manifest)
+        nothing_written = self.state.nothing_written_since(manifest)
         with ThreadPoolExecutor() as pool:
             writes = [pool.submit(history.remember, scored[0], batch_id)]
             for name, table, found in tables:
-                missing = found if untouched else self._missing(table, found, within)
+                missing = found if nothing_written else self._missing(table, found, within)
                 application = self._application(name)
                 writes.append(
                     pool.submit(self.lake.append_once, table, missing, application, batch_id)
@@ -274,7 +274,7 @@ class StreamScorer:
         own: dict[str, str],
         version: int,
         digest: str,
-        manifest: Manifest,
+        manifest: BatchManifest,
     ) -> DataFrame:
         import pyarrow as pa
 
@@ -345,7 +345,7 @@ def _wait(query: StreamingQuery, scorer: StreamScorer) -> None:
             while query.isActive and not (scorer.stopping and not query.status["isTriggerActive"]):
                 query.awaitTermination(1)
                 scorer.service.progress(query.lastProgress)
-                scorer.service.state(scorer.memory.size())
+                scorer.service.state(scorer.state.size())
             if query.isActive:
                 query.stop()
             query.awaitTermination()

@@ -13,7 +13,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +28,12 @@ from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES
 from fraudlake.session import slots
 from fraudlake.stream.manifest import (
     BATCH,
-    MERGED,
-    MERGED_AGAIN,
-    OF_LABELS,
+    COMPACTED,
+    COMPACTED_AGAIN,
+    LABEL_CHANGES,
     WHOLE,
+    BatchManifest,
     Decision,
-    Manifest,
     Runs,
     StateFolder,
 )
@@ -48,13 +48,17 @@ log = logging.getLogger("fraudlake")
 # How much later than the newest an event may come and still have all of its windows.
 LATENESS = timedelta(days=2)
 _ROWS_A_PARTITION = 5_000_000  # at most, of those remembered at the start: some GB to sort
-_MERGED_AT = 8  # runs of one size that become one of the next
-# What runs of a size become; the whole is rewritten last, as that of 100 million takes minutes.
-_SIZES = ((BATCH + OF_LABELS, MERGED), (MERGED, MERGED_AGAIN), (MERGED_AGAIN + WHOLE, WHOLE))
+_COMPACTED_AT = 8  # runs of a level that become one of the next
+# Runs of which kinds become one of which: the whole last, as that of 100 million takes minutes.
+LEVELS = (
+    (BATCH + LABEL_CHANGES, COMPACTED),
+    (COMPACTED, COMPACTED_AGAIN),
+    (COMPACTED_AGAIN + WHOLE, WHOLE),
+)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Memory(StateFolder):
+class StreamState(StateFolder):
     """The state of one stream, in a folder that the driver and all executors see.
 
     Raises
@@ -69,8 +73,8 @@ class Memory(StateFolder):
         super().__init__(folder, feature_set)
         self.history, self.dataset = history, dataset
         self._rated = micro_batch.rated(feature_set)
-        self._merging: threading.Thread | None = None
-        self._merged: dict[str, tuple[tuple[str, ...], str]] = {}
+        self._compacting: threading.Thread | None = None
+        self._compacted: dict[str, tuple[tuple[str, ...], str]] = {}
         self._slots = slots(history.lake.spark)
         if not self._description.exists():
             newest = _micros(history.seam)
@@ -82,7 +86,7 @@ class Memory(StateFolder):
         self.check()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive_lock(self) -> Iterator[None]:
         """Hold the folder against a second service until the block ends.
 
         Raises
@@ -100,7 +104,7 @@ class Memory(StateFolder):
                 ) from None
             yield
 
-    def begin(self, batch_id: int, decision: Decision, last: int) -> Manifest:
+    def plan_batch(self, batch_id: int, decision: Decision, last: int) -> BatchManifest:
         """Fix a batch, or find what fixed it when it was first tried.
 
         Parameters
@@ -128,7 +132,7 @@ class Memory(StateFolder):
         labels_version, newest = self.history.labels_version, _micros(self.history.seam)
         before = self._manifest(numbers[-1]) if numbers else None
         versions = self._versions()
-        alone = self._is_alone(before, versions)
+        sole_writer = self._is_sole_writer(before, versions)
         if before:
             labels_version, newest = before.labels_version, before.newest
             written = (self._name(BATCH, before.batch_id),)
@@ -136,28 +140,28 @@ class Memory(StateFolder):
                 store: names + (() if store == STORE_OF_LABELS else written)
                 for store, names in before.runs.items()
             }
-        self._take_merged(runs)
+        self._adopt_compacted(runs)
         version = self.history.lake.version(LABELS) if self._rated else labels_version
         if version > labels_version:
-            name = self._name(OF_LABELS, batch_id)
+            name = self._name(LABEL_CHANGES, batch_id)
             changes = micro_batch.changes_between(self.history.lake, labels_version, version)
             places = self._places(runs, name, self.partitions)
             micro_batch.relabel(changes, self.feature_set, places)
             runs |= {store: (*runs[store], name) for store in (STORE_OF_LABELS, *self._rated)}
         newest = max(newest, last)
-        made = Manifest(batch_id, decision, version, newest, runs, versions, alone)
+        made = BatchManifest(batch_id, decision, version, newest, runs, versions, sole_writer)
         self._forget(numbers, made)
-        _write(self._manifest_path(batch_id), asdict(made))
+        _write(self._manifest_path(batch_id), made.stored())
         return made
 
-    def untouched(self, manifest: Manifest) -> bool:
+    def nothing_written_since(self, manifest: BatchManifest) -> bool:
         """Whether no row of a batch can stand in `scores` or `flagged` yet.
 
         False where anything was written since the batch was begun, by its first try or by others.
         """
-        return manifest.alone and manifest.versions == self._versions()
+        return manifest.sole_writer and manifest.versions == self._versions()
 
-    def places(self, manifest: Manifest) -> dict[str, Place]:
+    def places(self, manifest: BatchManifest) -> dict[str, Place]:
         """Store → the runs that a batch reads, and the one that it writes."""
         new = self._name(BATCH, manifest.batch_id)
         return self._places(manifest.runs, new, min(self._slots, self.partitions))
@@ -166,7 +170,7 @@ class Memory(StateFolder):
         """Events before this time (microseconds) may be forgotten when the newest are so new."""
         return newest - (self.feature_set.lookback + LATENESS) // _MICROSECOND
 
-    def rebuild(self, manifest: Manifest) -> Manifest:
+    def rebuild(self, manifest: BatchManifest) -> BatchManifest:
         """Make what a batch reads anew, from the lake and from what the stream has seen."""
         batch_id = manifest.batch_id
         log.warning("building the state before batch %d anew from Delta", batch_id)
@@ -175,31 +179,31 @@ class Memory(StateFolder):
         self._build(batch_id, manifest.labels_version, manifest.newest, name)
         runs: Runs = dict.fromkeys(self._stores(), (name,))
         made = replace(manifest, runs=runs)
-        _write(self._manifest_path(batch_id), asdict(made))
+        _write(self._manifest_path(batch_id), made.stored())
         return made
 
     def size(self) -> int:
         """Bytes of all runs."""
         return sum(path.stat().st_size for path in self.folder.glob("runs/*/*/*.run"))
 
-    def merge(self, manifest: Manifest) -> None:
-        """Begin to merge runs in the background where there are many; a later `begin` uses them."""
-        if self._merged or (self._merging and self._merging.is_alive()):
+    def compact(self, manifest: BatchManifest) -> None:
+        """Begin to compact runs in the background where there are many; a later batch uses them."""
+        if self._compacted or (self._compacting and self._compacting.is_alive()):
             return
         chosen = {}
         for store, names in manifest.runs.items():
-            for kinds, larger in _SIZES:
+            for kinds, next_level in LEVELS:
                 alike = tuple(name for name in names if name[0] in kinds)
-                if len(alike) >= _MERGED_AT:
-                    chosen[store] = alike, self._name(larger, manifest.batch_id)
+                if len(alike) >= _COMPACTED_AT:
+                    chosen[store] = alike, self._name(next_level, manifest.batch_id)
                     break
         if chosen:
-            self._merging = threading.Thread(
-                target=self._merge, args=(chosen, self.oldest(manifest.newest)), daemon=True
+            self._compacting = threading.Thread(
+                target=self._compact, args=(chosen, self.oldest(manifest.newest)), daemon=True
             )
-            self._merging.start()
+            self._compacting.start()
 
-    def _merge(self, chosen: dict[str, tuple[tuple[str, ...], str]], oldest: int) -> None:
+    def _compact(self, chosen: dict[str, tuple[tuple[str, ...], str]], oldest: int) -> None:
         places = {
             store: self._places({store: names}, new)[store]
             for store, (names, new) in chosen.items()
@@ -207,7 +211,7 @@ class Memory(StateFolder):
         history = self.history
         try:
             micro_batch.merge(history.lake.spark, places, oldest)
-            self._merged = chosen
+            self._compacted = chosen
             for table in (SCORES, FLAGGED, QUARANTINE):
                 history.lake.summarise(table)
             history.own.summarise(history.table)
@@ -217,12 +221,12 @@ class Memory(StateFolder):
     def _versions(self) -> dict[str, int]:
         return {table.name: self.history.lake.version(table) for table in (SCORES, FLAGGED)}
 
-    def _is_alone(self, before: Manifest | None, versions: dict[str, int]) -> bool:
+    def _is_sole_writer(self, before: BatchManifest | None, versions: dict[str, int]) -> bool:
         if before is None:
             since = time_range(self.history.seam, None)
             tables = [self.history.lake.read(table).where(since) for table in (SCORES, FLAGGED)]
             return all(table.isEmpty() for table in tables)
-        if not before.alone:
+        if not before.sole_writer:
             return False
         for table in (SCORES, FLAGGED):
             own = 1 if table is FLAGGED else len(before.decision.models)
@@ -232,16 +236,16 @@ class Memory(StateFolder):
                     return False
         return True
 
-    def _take_merged(self, runs: Runs) -> None:
-        """Put merged runs in the place of those that they were made of."""
-        merged, self._merged = self._merged, {}
-        for store, (names, new) in merged.items():
+    def _adopt_compacted(self, runs: Runs) -> None:
+        """Put compacted runs in the place of those that they were made of."""
+        compacted, self._compacted = self._compacted, {}
+        for store, (names, new) in compacted.items():
             if set(names) <= set(runs[store]):
                 runs[store] = (new, *(name for name in runs[store] if name not in names))
 
-    def _forget(self, numbers: list[int], made: Manifest) -> None:
+    def _forget(self, numbers: list[int], made: BatchManifest) -> None:
         """Remove runs that no manifest names any more, and manifests but the last."""
-        busy = self._merged or (self._merging is not None and self._merging.is_alive())
+        busy = self._compacted or (self._compacting is not None and self._compacting.is_alive())
         if busy or not numbers or made.runs == self._manifest(numbers[-1]).runs:
             return
         standing = [self._manifest(number) for number in numbers[-1:]] + [made]
