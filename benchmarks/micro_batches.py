@@ -53,10 +53,10 @@ def lengthen(log: Path, commits: int) -> None:
 
 
 def main(lake, input, from_, size="10000", batches="8", commits="0"):  # noqa: A002 - as in jobs
-    seam, size, batches = instants.parse_instant(from_), int(size), int(batches)
+    cutover, size, batches = instants.parse_instant(from_), int(size), int(batches)
     dataset, feature_set = load_dataset("handbook"), load_feature_set("handbook")
     payments = ds.dataset(input).to_table().sort_by("TX_DATETIME")
-    payments = payments.filter(pc.field("TX_DATETIME") >= seam.replace(tzinfo=None))
+    payments = payments.filter(pc.field("TX_DATETIME") >= cutover.replace(tzinfo=None))
     registry = Registry(lake)
     version = registry.resolve("champion")
     files = registry.files(version)
@@ -68,7 +68,7 @@ def main(lake, input, from_, size="10000", batches="8", commits="0"):  # noqa: A
         own = Lake(spark, f"{folder}/lake")
         types = dataset.column_types()
         history = History(own, f"{folder}/state", {n: types[n] for n in feature_set.columns(
-            dataset.entities)}, seam)  # fmt: skip
+            dataset.entities)}, cutover)  # fmt: skip
         started = time.perf_counter()
         stream_state = StreamState(history, f"{folder}/state", dataset, feature_set)
         took = time.perf_counter() - started

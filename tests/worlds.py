@@ -13,7 +13,7 @@ from fraudlake.lake import Lake
 from fraudlake.lake.tables import LABELS, TRANSACTIONS
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
-SEAM = START + timedelta(days=40)
+CUTOVER = START + timedelta(days=40)
 END = START + timedelta(days=42)
 
 
@@ -61,7 +61,7 @@ def model():
 
 @pytest.fixture(scope="session")
 def world(spark, tmp_path_factory):
-    """Folder `lake` with history before the seam, folder `raw` with the whole as one raw file."""
+    """Folder `lake` with history before the cutover, folder `raw` with all of it as one raw file."""
     from fraudlake.datasets import load_dataset
     from fraudlake.ingest.pipeline import ingest
 
@@ -70,7 +70,7 @@ def world(spark, tmp_path_factory):
     (folder / "raw").mkdir()
     (folder / "history").mkdir()
     rows.to_parquet(folder / "raw" / "all.parquet", index=False)
-    before = rows["TX_DATETIME"] < pd.Timestamp(SEAM).tz_localize(None)
+    before = rows["TX_DATETIME"] < pd.Timestamp(CUTOVER).tz_localize(None)
     rows[before].to_parquet(folder / "history" / "history.parquet", index=False)
     lake = Lake(spark, str(folder / "lake"))
     ingest(lake, load_dataset("handbook"), str(folder / "history"))
@@ -141,7 +141,7 @@ def expected(spark, world, model, tmp_path_factory):
     dataset = load_dataset("handbook")
     ingest(lake, dataset, str(world.folder / "raw"))
     build(lake, load_feature_set("handbook"), dataset)
-    result = score_range(lake, model, 1, 4, SEAM, END)
+    result = score_range(lake, model, 1, 4, CUTOVER, END)
     scores = {r.tx_id: r.score for r in lake.read(SCORES).collect()}
     flags = {r.tx_id: (r.score, r.amount, r.reasons) for r in lake.read(FLAGGED).collect()}
     return SimpleNamespace(lake=lake, result=result, scores=scores, flags=flags)

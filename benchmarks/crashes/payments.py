@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
-SEAM = START + timedelta(days=40)
+CUTOVER = START + timedelta(days=40)
 LIVE = timedelta(days=6)  # below the label's delay: labels of what is live never count
 ALERTS = 4
 VERSIONS = 3
@@ -55,7 +55,7 @@ def records(random: np.random.Generator, ids: np.ndarray, start: datetime, span:
 
 def history() -> list[dict]:
     random = np.random.default_rng(1)
-    return records(random, random.permutation(2400), START, SEAM - START)
+    return records(random, random.permutation(2400), START, CUTOVER - START)
 
 
 def live_files(seed: int, number: int) -> list[list[dict]]:
@@ -63,7 +63,7 @@ def live_files(seed: int, number: int) -> list[list[dict]]:
     random = np.random.default_rng(seed)
     ids = 10_000 + random.permutation(number * PER_FILE)
     known, files = history(), []
-    fresh = records(random, ids, SEAM, LIVE)
+    fresh = records(random, ids, CUTOVER, LIVE)
     for at in range(0, len(fresh), PER_FILE):
         rows = fresh[at : at + PER_FILE]
         known += rows
@@ -143,9 +143,9 @@ class World:
         rows = spark.createDataFrame(told.toArrow(), told.schema)
         shutil.rmtree(self.template / "labels")
         lake.create(LABELS)
-        lake.append_once(LABELS, rows.where(time_range(None, SEAM, "known_at")), "told", 0)
+        lake.append_once(LABELS, rows.where(time_range(None, CUTOVER, "known_at")), "told", 0)
         for number in range(SLICES):
-            start, end = SEAM + LIVE / SLICES * number, SEAM + LIVE / SLICES * (number + 1)
+            start, end = CUTOVER + LIVE / SLICES * number, CUTOVER + LIVE / SLICES * (number + 1)
             end = end if number < SLICES - 1 else None
             told = rows.where(F.expr(time_range(start, end, "known_at")))
             lake.append_once(LABELS, told, "told", number + 1)
@@ -188,7 +188,9 @@ class World:
         rows = self._files.pop(0)
         newest = datetime.fromisoformat(max(row["TX_DATETIME"] for row in rows) + "+00:00")
         # What is known of frauds at a payment's time is in the table before the payment comes.
-        while SEAM + LIVE / SLICES * (SLICES - len(self._hidden)) <= newest and self.tell_labels():
+        while (
+            CUTOVER + LIVE / SLICES * (SLICES - len(self._hidden)) <= newest and self.tell_labels()
+        ):
             pass
         path = _write(self.folder / "next", rows)
         path.rename(self.input / f"{self.files:06d}.jsonl")

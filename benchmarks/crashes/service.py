@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
-from payments import ALERTS, SEAM, World
+from payments import ALERTS, CUTOVER, World
 
 FILES_PER_BATCH = 2
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -43,7 +43,7 @@ class Service:
             sys.executable, str(Path(__file__).with_name("launcher.py")), json.dumps(settings),
             f"lake={world.lake}", f"dataset={world.dataset}", f"input={world.input}",
             f"alerts={ALERTS}", f"max_files_per_batch={FILES_PER_BATCH}",
-            f"from={SEAM.isoformat()}",
+            f"from={CUTOVER.isoformat()}",
         ]  # fmt: skip
         self._process: subprocess.Popen | None = None
         self.starts = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pandas as pd
-from payments import ALERTS, SEAM, VERSIONS, World
+from payments import ALERTS, CUTOVER, VERSIONS, World
 
 BROKEN = "abc"  # amount of a record that belongs into the quarantine
 
@@ -26,7 +26,7 @@ def recomputed(spark, world: World) -> tuple[dict[int, pd.Series], pd.Series, se
     ingest(lake, dataset, str(world.folder / "history"))
     ingest(lake, dataset, str(world.input))
     build(lake, load_feature_set("handbook"), dataset)
-    live = lake.read(FEATURES).where(time_range(SEAM, None))
+    live = lake.read(FEATURES).where(time_range(CUTOVER, None))
     registry, scores = Registry(str(world.lake)), {}
     for version in range(1, VERSIONS + 1):
         found = score_rows(live, registry.files(version), None, ["tx_id"]).toPandas()
@@ -84,7 +84,7 @@ def differences(spark, world: World) -> dict[str, int]:
     }
     fed = world.fed()
     broken = sum(row["TX_AMOUNT"] == BROKEN for row in fed)
-    since = SEAM.strftime("%Y-%m-%dT%H:%M:%S")
+    since = CUTOVER.strftime("%Y-%m-%dT%H:%M:%S")
     new = {
         row["TRANSACTION_ID"]
         for row in fed

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.worlds import END, SEAM
+from tests.worlds import CUTOVER, END
 
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.instants import time_range
@@ -30,7 +30,9 @@ def test_every_row_has_one_score_and_flags_have_reasons(expected, world):
 
 def test_reasons_are_the_largest_of_all_contributions(expected, model):
     scorer = bundle.load(model)
-    rows = expected.lake.read(FEATURES).where(time_range(SEAM, END)).toPandas().set_index("tx_id")
+    rows = (
+        expected.lake.read(FEATURES).where(time_range(CUTOVER, END)).toPandas().set_index("tx_id")
+    )
     for tx, (_, _, reasons) in list(expected.flags.items())[:20]:
         x = rows.loc[[tx], list(scorer.features)].to_numpy(float)
         best = scorer.contributions(x)[0]
@@ -40,7 +42,7 @@ def test_reasons_are_the_largest_of_all_contributions(expected, model):
 
 
 def test_scores_do_not_depend_on_the_cut(spark, expected, model):
-    features = expected.lake.read(FEATURES).where(time_range(SEAM, END))
+    features = expected.lake.read(FEATURES).where(time_range(CUTOVER, END))
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "7")
     try:
         rows = score_rows(features.repartition(5, "amount"), model, None, ["tx_id"]).collect()
@@ -52,7 +54,7 @@ def test_scores_do_not_depend_on_the_cut(spark, expected, model):
 def test_a_second_run_makes_no_commit(expected, model):
     lake = expected.lake
     before = {table.name: lake.version(table) for table in (SCORES, FLAGGED)}
-    again = score_range(lake, model, 1, 4, SEAM, END)
+    again = score_range(lake, model, 1, 4, CUTOVER, END)
     assert (again["scores"], again["flags"]) == (0, 0)
     assert again["flagged"] == len(expected.flags)
     assert before == {table.name: lake.version(table) for table in (SCORES, FLAGGED)}
@@ -65,11 +67,11 @@ def test_other_definition_is_refused(expected, model):
     other["definition"] = "0" * 16
     files = {**model, "scorer.json": json.dumps(other).encode()}
     with pytest.raises(DataError, match=r"trained on feature definition 0000.*, got"):
-        score_range(expected.lake, files, 2, 4, SEAM, END)
+        score_range(expected.lake, files, 2, 4, CUTOVER, END)
 
 
 def test_empty_range_and_impossible_budget_are_refused(expected, model):
     with pytest.raises(DataError, match="got no rows"):
         score_range(expected.lake, model, 1, 4, END, None)
     with pytest.raises(ConfigError, match="alerts: got 5"):
-        score_range(expected.lake, model, 1, 5, SEAM, END)
+        score_range(expected.lake, model, 1, 5, CUTOVER, END)

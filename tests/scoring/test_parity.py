@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.stream.test_scorer import keys_are_unique, scorer_on, written
-from tests.worlds import END, SEAM
+from tests.worlds import CUTOVER, END
 
 from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.usefixtures("planned_at_once")
 
 def test_parity_sees_one_wrong_bit(spark, expected, model, tmp_path):
     threshold = expected.result["threshold"]
-    features = expected.lake.read(FEATURES).where(time_range(SEAM, END))
-    counts = parity.compare(expected.lake, features, model, 1, threshold, SEAM, END)
+    features = expected.lake.read(FEATURES).where(time_range(CUTOVER, END))
+    counts = parity.compare(expected.lake, features, model, 1, threshold, CUTOVER, END)
     assert counts["equal"] == counts["rows"] == len(expected.scores)
     assert counts["flags_equal"] == counts["flags"] == len(expected.flags)
     shutil.copytree(expected.lake.root, tmp_path / "lake")
@@ -35,7 +35,7 @@ def test_parity_sees_one_wrong_bit(spark, expected, model, tmp_path):
     spark.sql(changed.format(lake.reference(SCORES)))
     one = min(expected.scores)
     spark.sql(f"UPDATE {lake.reference(SCORES)} SET score = score + 1e-15 WHERE tx_id = {one}")
-    counts = parity.compare(lake, features, model, 1, threshold, SEAM, END)
+    counts = parity.compare(lake, features, model, 1, threshold, CUTOVER, END)
     assert counts["different"] == 1
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 import xgboost
-from tests.worlds import END, SEAM
+from tests.worlds import CUTOVER, END
 
 from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
@@ -67,14 +67,14 @@ def test_a_stream_over_pairs_equals_the_batch(
             return {}
 
     monkeypatch.setattr(registry, "Registry", OneModel)
-    limits = {"from": format_instant(SEAM), "to": format_instant(END)}
+    limits = {"from": format_instant(CUTOVER), "to": format_instant(END)}
     counts = job.call(
         "stream", spark, lake=fresh_lake.root, dataset="handbook", features=feature_set.name,
         input=world.folder / "raw", replay="1d", alerts=4, **limits,
     )  # fmt: skip
     batch = Lake(spark, expected.lake.root, "features_pairs")
-    build(batch, feature_set, load_dataset("handbook"), SEAM, END)
-    features = batch.read(FEATURES).where(time_range(SEAM, END))
+    build(batch, feature_set, load_dataset("handbook"), CUTOVER, END)
+    features = batch.read(FEATURES).where(time_range(CUTOVER, END))
     scores = score_rows(features, pairs_model, None, ["tx_id"])
     wanted = {row.tx_id: row.score for row in scores.collect()}
     assert counts["scored"] == len(wanted) > 60

@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 from benchmarks import hostile
 from tests.stream.test_scorer import keys_are_unique, scorer_on, written
-from tests.worlds import SEAM
+from tests.worlds import CUTOVER
 
 from fraudlake.datasets import load_dataset
 from fraudlake.ingest import sources
@@ -26,11 +26,13 @@ def test_card_numbers_are_found():
 
 def test_hostile_records(spark, world, model, fresh_lake, publish, tmp_path, caplog):
     """Every record is accounted for, sound ones are scored, and no card number is kept."""
-    found = list(hostile.records(2000, 3, SEAM.replace(tzinfo=None)))
+    found = list(hostile.records(2000, 3, CUTOVER.replace(tzinfo=None)))
     assert {kind for kind, *_ in found} > set(hostile.KINDS)
     dataset = load_dataset(str(hostile.data_set(tmp_path)))
     records = sources.read_stream(spark, dataset, publish([v for *_, v in found], 2), 1, 1000)
-    scorer = scorer_on(fresh_lake, model, dataset=dataset, until=SEAM.replace(day=SEAM.day + 1))
+    scorer = scorer_on(
+        fresh_lake, model, dataset=dataset, until=CUTOVER.replace(day=CUTOVER.day + 1)
+    )
     caplog.set_level("INFO")
     counts = run_stream(records, scorer, f"{fresh_lake.folder('stream')}/checkpoint", None)
     parts = ("scored", "duplicates", "quarantine", "outside")

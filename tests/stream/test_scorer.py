@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.worlds import END, SEAM
+from tests.worlds import CUTOVER, END
 
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
@@ -39,7 +39,7 @@ def as_model(files, version=1):
 
 
 def scorer_on(lake, files, version=1, **options):
-    history = History(lake, lake.folder("stream"), TYPES, options.pop("seam", SEAM))
+    history = History(lake, lake.folder("stream"), TYPES, options.pop("cutover", CUTOVER))
     known = {version: files, **options.pop("known", {})}
     dataset = options.pop("dataset", None) or load_dataset("handbook")
     feature_set = load_feature_set("handbook")
@@ -68,7 +68,7 @@ def test_a_replay_in_event_order_equals_the_batch(spark, world, model, expected,
     lake, dataset = begun_lake, load_dataset("handbook")
     records = sources.read(spark, dataset, str(world.folder / "raw"))
     state = lake.folder("stream")
-    stream = replay.slices(records, dataset, timedelta(hours=12), f"{state}/replay", SEAM, END)
+    stream = replay.slices(records, dataset, timedelta(hours=12), f"{state}/replay", CUTOVER, END)
     scorer = scorer_on(lake, model, until=END)
     counts = run_stream(stream, scorer, f"{state}/checkpoint", None)
     assert counts["batches"] == 4
@@ -418,22 +418,22 @@ def test_late_records_are_scored_with_what_is_known(model, first_scores, begun_l
     assert first_scores.items() <= scores.items()
 
 
-def test_a_stream_keeps_its_seam(model, begun_lake):
+def test_a_stream_keeps_its_cutover(model, begun_lake):
     scorer_on(begun_lake, model)
-    assert scorer_on(begun_lake, model, seam=None).state.history.seam == SEAM
+    assert scorer_on(begun_lake, model, cutover=None).state.history.cutover == CUTOVER
     with pytest.raises(DataError, match="where this stream began"):
-        scorer_on(begun_lake, model, seam=END)
+        scorer_on(begun_lake, model, cutover=END)
 
 
-def test_the_seam_is_just_after_the_last_transaction(world, model, fresh_lake):
+def test_the_cutover_is_just_after_the_last_transaction(world, model, fresh_lake):
     last = world.rows[~world.rows.index.isin(world.live.index)]["TX_DATETIME"].max()
-    seam = scorer_on(fresh_lake, model, seam=None).state.history.seam
-    assert pd.Timestamp(seam).tz_localize(None) == last + pd.Timedelta(microseconds=1)
+    cutover = scorer_on(fresh_lake, model, cutover=None).state.history.cutover
+    assert pd.Timestamp(cutover).tz_localize(None) == last + pd.Timedelta(microseconds=1)
 
 
 def test_another_definition_is_refused(begun_lake):
     standing = StreamState(
-        History(begun_lake, begun_lake.folder("stream"), TYPES, SEAM),
+        History(begun_lake, begun_lake.folder("stream"), TYPES, CUTOVER),
         begun_lake.folder("stream"), load_dataset("handbook"), load_feature_set("handbook"),
     )  # fmt: skip
     other = FeatureSet.model_validate({"features": [{"column": "amount"}]})

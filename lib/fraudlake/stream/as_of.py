@@ -34,7 +34,7 @@ def when_scored(
 ) -> DataFrame:
     """Features of what a stream has scored of [start, end), from what it knew at each micro-batch.
 
-    A transaction of batch b has in its windows those of the lake before the seam and those that
+    A transaction of batch b has in its windows those of the lake before the cutover and those that
     came in batches up to b, those of b itself included. Rates count what labels said at the version
     that b knew. What an entity has in reach is copied for each batch that it is in: the cost grows
     with the transactions compared, times what their entities hold.
@@ -62,7 +62,7 @@ def when_scored(
     seen = history.arrived().where("batch_id IS NOT NULL")
     batches = seen.groupBy("batch_id").agg(F.max("event_time").alias("newest"))
     newest = F.max("newest").over(Window.orderBy("batch_id"))
-    newest = F.greatest(newest, F.lit(history.seam)).alias("newest")
+    newest = F.greatest(newest, F.lit(history.cutover)).alias("newest")
     batches = batches.select("batch_id", newest)
     in_time = F.col("event_time") >= F.col("newest") - F.lit(LATENESS)
     targets = seen.where(time_range(start, end)).join(F.broadcast(batches), "batch_id")

@@ -1,8 +1,8 @@
-"""Transactions that count in a stream's windows: the lake's before the seam, its own since.
+"""Transactions that count in a stream's windows: the lake's before the cutover, its own since.
 
-The seam is an event time. Transactions of the lake before it are history at the start; everything
-at or after it reaches the stream through its source, and is kept in the stream's own table `seen`,
-one append a micro-batch. From both the stream's state can be built anew at any batch.
+The cutover is an event time. Transactions of the lake before it are history at the start;
+everything at or after it reaches the stream through its source, and is kept in the stream's own
+table `seen`, one append a micro-batch. From both the stream's state can be built anew at any batch.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ class History:
     Parameters
     ----------
     lake
-        The lake whose `transactions` and `labels` are the history before the seam.
+        The lake whose `transactions` and `labels` are the history before the cutover.
     folder
         Where the stream keeps its table `seen`.
     columns
         Columns of a transaction that features and flags need, beside `tx_id`, `event_time` and
         `amount`, with their SQL types.
-    seam
+    cutover
         Event time at which the stream takes over; None: just after the lake's last transaction.
-        A stream that was started before keeps its seam.
+        A stream that was started before keeps its cutover.
     begin
         Whether a stream begins here if none has begun yet.
 
     Raises
     ------
     DataError
-        The stream began at another seam, or none has begun and none is to.
+        The stream began at another cutover, or none has begun and none is to.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class History:
         lake: Lake,
         folder: str,
         columns: Mapping[str, str],
-        seam: datetime | None,
+        cutover: datetime | None,
         *,
         begin: bool = True,
     ) -> None:
@@ -76,18 +76,18 @@ class History:
                     "_stream in the lake if the stream was given no other"
                 )
             versions = {f"{t.name}_version": str(lake.version(t)) for t in (TRANSACTIONS, LABELS)}
-            start = format_instant(seam or self._after_last_transaction())
+            start = format_instant(cutover or self._after_last_transaction())
             properties = {"stream": uuid.uuid4().hex, "seam": start, **versions}
             self.own.create(self.table, more, properties)
-        found = self.own.properties(self.table)
-        self.stream = found["stream"]
-        self.seam = parse_instant(found["seam"])
-        self.transactions_version = int(found["transactions_version"])
-        self.labels_version = int(found["labels_version"])
-        if seam not in (None, self.seam):
+        noted = self.own.properties(self.table)
+        self.stream = noted["stream"]
+        self.cutover = parse_instant(noted["seam"])
+        self.transactions_version = int(noted["transactions_version"])
+        self.labels_version = int(noted["labels_version"])
+        if cutover not in (None, self.cutover):
             raise DataError(
-                f"from: got {format_instant(seam)}, expected {found['seam']}, where this stream "
-                f"began: leave `from` out to go on, or give a new stream another `state` folder"
+                f"from: got {format_instant(cutover)}, expected {noted['seam']}, where this stream "
+                "began: leave `from` out to go on, or give a new stream another `state` folder"
             )
 
     def _after_last_transaction(self) -> datetime:
@@ -132,8 +132,8 @@ class History:
         seen = self.own.read(self.table).where(came).where(within)
         seen = seen.select(*self.columns, *stamps).dropDuplicates(["tx_id"])
         base = self.lake.read(TRANSACTIONS, self.transactions_version)
-        base = base.where(time_range(None, self.seam)).where(within).select(*self.columns)
-        late = seen.where(time_range(None, self.seam)).select("tx_id")
+        base = base.where(time_range(None, self.cutover)).where(within).select(*self.columns)
+        late = seen.where(time_range(None, self.cutover)).select("tx_id")
         base = base.join(F.broadcast(late), "tx_id", "left_anti")
         unknown = {name: F.lit(None).cast("bigint") for name in stamps}
         return base.withColumns(unknown).unionByName(seen)

@@ -77,7 +77,7 @@ class StreamState(StateFolder):
         self._compacted: dict[str, tuple[tuple[str, ...], str]] = {}
         self._slots = slots(history.lake.spark)
         if not self._description.exists():
-            newest = _micros(history.seam)
+            newest = _micros(history.cutover)
             rows = history.before(0, self._remembered(newest)).count()
             self.partitions = max(self._slots, -(-rows // _ROWS_A_PARTITION))
             self._build(0, history.labels_version, newest, self._name(WHOLE, 0))
@@ -129,7 +129,7 @@ class StreamState(StateFolder):
         if batch_id in numbers:
             return self._manifest(batch_id)
         runs: Runs = dict.fromkeys(self._stores(), (self._name(WHOLE, 0),))
-        labels_version, newest = self.history.labels_version, _micros(self.history.seam)
+        labels_version, newest = self.history.labels_version, _micros(self.history.cutover)
         before = self._manifest(numbers[-1]) if numbers else None
         versions = self._versions()
         sole_writer = self._is_sole_writer(before, versions)
@@ -223,7 +223,7 @@ class StreamState(StateFolder):
 
     def _is_sole_writer(self, before: BatchManifest | None, versions: dict[str, int]) -> bool:
         if before is None:
-            since = time_range(self.history.seam, None)
+            since = time_range(self.history.cutover, None)
             tables = [self.history.lake.read(table).where(since) for table in (SCORES, FLAGGED)]
             return all(table.isEmpty() for table in tables)
         if not before.sole_writer:
