@@ -95,7 +95,7 @@ def make_champion(lake: Path) -> None:
     )  # fmt: skip
     Registry(str(lake)).register(
         files, contender="xgboost", fingerprint="load", parameters={}, metrics={}, tags={},
-        figures={}, config={},
+        plots={}, config={},
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def add_versions(lake: Path) -> None:
         changed = files | {"scorer.json": json.dumps(scorer).encode()}
         registry.register(
             changed, contender="xgboost", fingerprint=f"swap {number}", parameters={}, metrics={},
-            tags={}, figures={}, config={},
+            tags={}, plots={}, config={},
         )  # fmt: skip
     weights = [p for p in Path(f"{lake}-mlflow").rglob("*.ubj") if p.is_file()]
     newest = sorted(weights, key=lambda path: path.stat().st_mtime)[-2]

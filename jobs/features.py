@@ -63,10 +63,10 @@ def run(spark: Any, args: Arguments) -> job.Result:
     version = lake.version(FEATURES)
     built = {"table": args.table, "definition": feature_set.hash, "version": version}
     run = run_metrics.run_id("features", **built, **result["inputs"])
-    figures = {name: n for name, n in result.items() if name not in ("changed", "inputs")}
-    run_metrics.record(lake, "features", run, version, figures)
+    metrics = {name: n for name, n in result.items() if name not in ("changed", "inputs")}
+    run_metrics.record(lake, "features", run, version, metrics)
     return {
-        **figures,
+        **metrics,
         "changed": result["changed"],
         "features": len(feature_set.features),
         "definition": feature_set.hash,

@@ -81,7 +81,7 @@ def known(lake: Any, state: str, name: str, args: Arguments) -> Any:
     """Features from what the stream knew when it scored."""
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition.feature_set import load_feature_set
-    from fraudlake.stream.as_of import when_scored
+    from fraudlake.stream.as_of import features_as_of_scoring
     from fraudlake.stream.history import History
 
     dataset, feature_set = load_dataset(name), load_feature_set(args.features)
@@ -89,7 +89,7 @@ def known(lake: Any, state: str, name: str, args: Arguments) -> Any:
     named = [*dataset.entities.values(), *feature_set.columns(dataset.entities)]
     columns = {name: types[name] for name in named}
     history = History(lake, state, columns, None, begin=False)
-    return when_scored(history, feature_set, dataset.entities, args.from_, args.to)
+    return features_as_of_scoring(history, feature_set, dataset.entities, args.from_, args.to)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
     run = run_metrics.run_id(
         "score", config=job.resolved(args), model=version, features=lake.version(FEATURES)
     )
-    figures = {name: result[name] for name in ("rows", "flagged", "threshold")}
-    run_metrics.record(lake, "score", run, lake.version(FLAGGED), figures)
+    metrics = {name: result[name] for name in ("rows", "flagged", "threshold")}
+    run_metrics.record(lake, "score", run, lake.version(FLAGGED), metrics)
     return {"model_version": version, **result}
 
 

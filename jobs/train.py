@@ -1,7 +1,7 @@
 """Train a contender on many tasks at once, measure it on later days and register it.
 
 Reads: features and labels, each at one version; the champion in the registry.
-Writes: a model version with its bundle, figures and plots in the registry; the alias `champion` if
+Writes: a model version with its bundle, metrics and plots in the registry; the alias `champion` if
 it wins on the same test rows; metrics. A second run on the same input trains nothing.
 """
 

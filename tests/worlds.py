@@ -61,7 +61,7 @@ def model():
 
 @pytest.fixture(scope="session")
 def world(spark, tmp_path_factory):
-    """Folder `lake` with history before the cutover, folder `raw` with all of it as one raw file."""
+    """Folder `lake` with history before the cutover, folder `raw` with it all as one raw file."""
     from fraudlake.datasets import load_dataset
     from fraudlake.ingest.pipeline import ingest
 

@@ -153,7 +153,7 @@ class World:
         for version, files in bundles().items():
             registry.register(
                 files, contender="xgboost", fingerprint=str(version), parameters={}, metrics={},
-                tags={}, figures={}, config={},
+                tags={}, plots={}, config={},
             )  # fmt: skip
         (self.folder / "made").touch()
 

@@ -49,7 +49,7 @@ def register(registry, files, fingerprint, **more):
         "parameters": {"contender.rounds": 5, "train_from": "2018-07-25"},
         "metrics": {"average_precision": 0.7, "card_precision_at_100": 0.3},
         "tags": {"test_from": "2018-08-08", "features_version": 3},
-        "figures": {"calibration": figure},
+        "plots": {"calibration": figure},
         "config": {"model": "xgboost", "alerts": 100},
     } | more
     return registry.register(files, **values)

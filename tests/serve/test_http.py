@@ -132,7 +132,7 @@ def test_requests_are_answered_counted_and_refused():
     assert json.loads(found[1][1]) == {"flag": True, "is": 12}
     assert json.loads(found[2][1]) == {"problems": ["number: got -1", "sign: got -"]}
     assert server.counts() == {"scored": 2, "refused": 1, "busy": 0, "failed": 1}
-    figures = found[-1][1].splitlines()
+    samples = found[-1][1].splitlines()
     for line in (
         'fraudlake_requests_total{outcome="scored"} 2.0',
         "fraudlake_flagged_total 1.0",
@@ -142,7 +142,7 @@ def test_requests_are_answered_counted_and_refused():
         "fraudlake_state_event_time_seconds 1.5",
         'fraudlake_model_version{alias="champion"} 4.0',
     ):
-        assert line in figures
+        assert line in samples
 
 
 def test_too_many_wait(monkeypatch):

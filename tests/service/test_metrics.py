@@ -12,7 +12,7 @@ from fraudlake.errors import SetupError
 from fraudlake.service import logs, metrics
 
 
-def figures(text):
+def samples(text):
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -46,7 +46,7 @@ def test_records_are_counted_by_what_became_of_them(service):
         with service.batch(batch) as counts:
             assert logs.batch_in_hand.get() == batch
             counts.update(records=10, scored=6, duplicates=3, quarantine=1, flagged=2)
-    found = figures(service.text())
+    found = samples(service.text())
     assert found["fraudlake_records_total", "scored"] == 12
     assert found["fraudlake_records_total", "outside"] == 0
     assert found["fraudlake_flagged_total",] == 4
@@ -57,7 +57,7 @@ def test_records_are_counted_by_what_became_of_them(service):
 def test_a_batch_that_fails_counts_nothing(service):
     with pytest.raises(ZeroDivisionError), service.batch(0) as counts:
         counts.update(records=1, scored=1 / 0)
-    found = figures(service.text())
+    found = samples(service.text())
     assert found["fraudlake_records_total", "scored"] == 0
     assert found["fraudlake_batch_seconds_count",] == 0
     assert service.not_live() == ""
@@ -66,7 +66,7 @@ def test_a_batch_that_fails_counts_nothing(service):
 def test_latencies_are_added_in_bulk(service):
     service.latency(np.array([0.1, 0.25, 0.9, 1000.0]), np.array([3, 1, 5, 1]))
     service.latency(np.array([0.6]), np.array([2]))
-    found = figures(service.text())
+    found = samples(service.text())
     assert found["fraudlake_latency_seconds_bucket", "0.25"] == 4
     assert found["fraudlake_latency_seconds_bucket", "0.75"] == 6
     assert found["fraudlake_latency_seconds_bucket", "600.0"] == 11
@@ -77,7 +77,7 @@ def test_latencies_are_added_in_bulk(service):
 
 def test_rates_lag_state_and_models(service, watch):
     service.progress(None)
-    assert not [name for name, *_ in figures(service.text()) if name == "fraudlake_lag_records"]
+    assert not [name for name, *_ in samples(service.text()) if name == "fraudlake_lag_records"]
     ends, latest = '{"pay":{"0":5,"1":7}}', '{"pay":{"0":9,"1":7,"2":6}}'
     service.progress(
         {
@@ -88,7 +88,7 @@ def test_rates_lag_state_and_models(service, watch):
     )
     service.state(64000)
     watch.model.version, watch.refused, watch.reachable = 5, 6, False
-    found = figures(service.text())
+    found = samples(service.text())
     assert found["fraudlake_lag_records", "pay"] == 10
     assert found["fraudlake_input_records_per_second",] == 8500
     assert found["fraudlake_processed_records_per_second",] == 20000
@@ -108,7 +108,7 @@ def test_progress_of_a_start_and_of_other_sources(service):
             "sources": [files, none_yet],
         }
     )
-    found = figures(service.text())
+    found = samples(service.text())
     assert found["fraudlake_lag_records", "pay"] == 9
     assert found["fraudlake_input_records_per_second",] == 0
 
@@ -119,7 +119,7 @@ def test_live_and_ready_over_http(service, monkeypatch):
         assert get(port, "/ready") == (503, "starting\n")
         service.serving()
         assert get(port, "/ready") == (200, "ok\n")
-        assert ("fraudlake_model_version", "champion") in figures(get(port, "/metrics")[1])
+        assert ("fraudlake_model_version", "champion") in samples(get(port, "/metrics")[1])
         assert get(port, "/")[0] == 404
         with service.batch(7):
             assert get(port, "/live")[0] == 200

@@ -23,11 +23,11 @@ def run_id(job: str, **inputs: Any) -> str:
 
 
 def record(
-    lake: Lake, job: str, run: str, table_version: int, figures: Mapping[str, float | int]
+    lake: Lake, job: str, run: str, table_version: int, metrics: Mapping[str, float | int]
 ) -> None:
-    """Write figures of a run to `metrics`. Re-run rule: a figure that stands is left as it is."""
+    """Write what a run measured to `metrics`. Re-run rule: what stands is left as it is."""
     now = datetime.now(UTC)
-    rows = [(job, run, table_version, name, float(v), now) for name, v in figures.items()]
+    rows = [(job, run, table_version, name, float(v), now) for name, v in metrics.items()]
     schema = ", ".join(f"{name} {kind}" for name, kind in METRICS.columns.items())
     lake.create(METRICS)
     lake.insert_missing(METRICS, lake.spark.createDataFrame(rows, schema))

@@ -1,4 +1,4 @@
-"""The one registered model, `fraudlake`: versions, their bundles and figures, aliases."""
+"""The one registered model, `fraudlake`: versions, their bundles, metrics and plots, aliases."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Registry:
         parameters: Mapping[str, Any],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
-        figures: Mapping[str, Figure],
+        plots: Mapping[str, Figure],
         config: Mapping[str, Any],
     ) -> int:
         """Log one run with its model and make the model the next version; returns its number.
@@ -125,7 +125,7 @@ class Registry:
             Of the run and the version (table versions, windows); `contender`, `fingerprint`,
             `definition` and `sha256` of the bundle are added, and `golden`, its scores on the
             golden batch.
-        figures
+        plots
             Kept as `figures/NAME.png`.
         config
             The job's resolved arguments, kept as `config.yaml`.
@@ -145,7 +145,7 @@ class Registry:
         run_id = run.info.run_id
         try:
             self._log(run_id, parameters, metrics)
-            for name, figure in figures.items():
+            for name, figure in plots.items():
                 client.log_figure(run_id, figure, f"figures/{name}.png")
             client.log_dict(run_id, dict(config), "config.yaml")
             logged = self._log_model(run, files, scorer)

@@ -50,7 +50,7 @@ def score_rows(
     files: dict[str, bytes],
     threshold: float | None,
     carry: Sequence[str],
-    stamps: Mapping[str, pa.Scalar] | None = None,
+    provenance: Mapping[str, pa.Scalar] | None = None,
 ) -> DataFrame:
     """Score every row; give reasons for those that reach the threshold.
 
@@ -64,14 +64,14 @@ def score_rows(
         Flag where score ≥ threshold; None gives scores alone.
     carry
         Columns of `frame` to keep.
-    stamps
+    provenance
         Columns to add that are the same in every row. (A literal of Spark's is part of the code
         that it makes, so a time or a number of a batch would have it compiled anew each time.)
 
     Returns
     -------
     DataFrame
-        `carry`, `stamps`, `score` (double) and, with a threshold, `reasons` (array of structs
+        `carry`, `provenance`, `score` (double) and, with a threshold, `reasons` (array of structs
         `feature`, `value`, `contribution` in log-odds, strongest first: what pushes the score up,
         at least one and at most 5; null on rows below the threshold). One row for each row of
         `frame`.
@@ -81,12 +81,12 @@ def score_rows(
 
     from fraudlake.models import bundle
 
-    stamps = stamps or {}
+    provenance = provenance or {}
     digest = bundle.digest(files)
     features = list(bundle.load(files, digest).features)
     needed = list(dict.fromkeys([*carry, *features]))
     schema = StructType([frame.schema[name] for name in carry])
-    for name, value in stamps.items():
+    for name, value in provenance.items():
         schema = schema.add(name, from_arrow_type(value.type))
     schema = schema.add("score", "double")
     if threshold is not None:
@@ -101,9 +101,9 @@ def score_rows(
             matrix = to_matrix(batch, features, scorer.encodings)
             scores = scorer.score(matrix)
             columns = [batch.column(name) for name in carry]
-            columns += [pa.repeat(value, batch.num_rows) for value in stamps.values()]
+            columns += [pa.repeat(value, batch.num_rows) for value in provenance.values()]
             columns.append(pa.array(scores, pa.float64()))
-            names = [*carry, *stamps, "score"]
+            names = [*carry, *provenance, "score"]
             if threshold is not None:
                 columns.append(reasons_of(scorer, matrix, scores >= threshold))
                 names.append("reasons")

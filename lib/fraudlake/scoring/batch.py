@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MODEL = "fraudlake"
 
 
-def stamps(model_version: int, definition: str, threshold: float) -> dict[str, pa.Scalar]:
+def provenance(model_version: int, definition: str, threshold: float) -> dict[str, pa.Scalar]:
     """What `scores` and `flagged` say alike of every row: model, version, times."""
     import pyarrow as pa
 
@@ -86,8 +86,8 @@ def score_range(
         check_definition(model_version, scorer.definition, found)
     threshold = scorer.threshold(alerts)
 
-    marks = stamps(model_version, scorer.definition, threshold)
-    scored = score_rows(features, files, threshold, ["tx_id", "event_time"], marks)
+    columns = provenance(model_version, scorer.definition, threshold)
+    scored = score_rows(features, files, threshold, ["tx_id", "event_time"], columns)
     with cached(scored) as scored:
         transactions = lake.read(TRANSACTIONS).where(within)
         base = {*TRANSACTIONS.columns, *FEATURES.columns}

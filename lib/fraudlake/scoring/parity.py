@@ -29,7 +29,7 @@ def compare(
     Parameters
     ----------
     features
-        Of [start, end): the feature table's, or those of `as_of.when_scored`.
+        Of [start, end): the feature table's, or those of `as_of.features_as_of_scoring`.
 
     Returns
     -------

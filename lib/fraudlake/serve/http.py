@@ -134,11 +134,11 @@ class ScoreServer:
         watch: ModelWatch,
     ) -> None:
         self._read, self._batcher, self._known = read, Batcher(answers, most), known
-        self.registry = CollectorRegistry()
-        self.registry.register(Models((watch,)))
+        self.collectors = CollectorRegistry()
+        self.collectors.register(Models((watch,)))
 
         def made(kind: Any, name: str, text: str, labels: tuple[str, ...] = (), **more: Any) -> Any:
-            return kind(f"fraudlake_{name}", text, labels, registry=self.registry, **more)
+            return kind(f"fraudlake_{name}", text, labels, registry=self.collectors, **more)
 
         self._requests = made(Counter, "requests", "Requests by what became of them", ("outcome",))
         for outcome in _OUTCOMES:
@@ -156,7 +156,7 @@ class ScoreServer:
 
     def counts(self) -> dict[str, int]:
         """Requests by what became of them, since the start."""
-        value = self.registry.get_sample_value
+        value = self.collectors.get_sample_value
         name = "fraudlake_requests_total"
         return {o: int(value(name, {"outcome": o}) or 0) for o in _OUTCOMES}
 
@@ -193,7 +193,7 @@ class ScoreServer:
         return _json(200, answer)
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self.registry), content_type="text/plain")
+        return web.Response(body=generate_latest(self.collectors), content_type="text/plain")
 
     async def _live(self, _: web.Request) -> web.Response:
         """State and model are there before the port is open, so who lives is ready."""

@@ -1,1 +1,1 @@
-"""What an operator needs of a running stream: figures, health, logs, the model in service."""
+"""What an operator needs of a running stream: metrics, health, logs, the model in service."""

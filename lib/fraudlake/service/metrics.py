@@ -56,11 +56,11 @@ class Service:
     def __init__(self, stall: float, watches: Iterable[ModelWatch]) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        self.collectors = CollectorRegistry()
+        ProcessCollector(registry=self.collectors)
 
         def made(kind: Any, name: str, text: str, labels: tuple[str, ...] = (), **more: Any) -> Any:
-            return kind(f"fraudlake_{name}", text, labels, registry=self.registry, **more)
+            return kind(f"fraudlake_{name}", text, labels, registry=self.collectors, **more)
 
         self._records = made(Counter, "records", "Records by what became of them", ("outcome",))
         for outcome in OUTCOMES:
@@ -75,9 +75,9 @@ class Service:
         self._lag = made(Gauge, "lag_records", "Records of the topic not read yet", ("topic",))
         self._state_bytes = made(Gauge, "state_bytes", "Size of the stream's state on disk")
         self._latency = _Latency()
-        self.registry.register(self._latency)
+        self.collectors.register(self._latency)
         self._watches = tuple(watches)
-        self.registry.register(Models(self._watches))
+        self.collectors.register(Models(self._watches))
         self._stall = stall
         self._in_hand: tuple[int, float] | None = None
         self._serving = self._ended = False
@@ -143,10 +143,10 @@ class Service:
         return self.not_live() or ("" if self._serving else "starting")
 
     def text(self) -> str:
-        """The figures as `/metrics` shows them."""
+        """The metrics as `/metrics` shows them."""
         from prometheus_client import generate_latest
 
-        return generate_latest(self.registry).decode()
+        return generate_latest(self.collectors).decode()
 
 
 @contextmanager
@@ -174,13 +174,13 @@ def serve(service: Service, address: str) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             """Every scrape would be a line."""
 
-    figures = make_wsgi_app(service.registry)
+    exposition = make_wsgi_app(service.collectors)
     checks = {"/live": service.not_live, "/ready": service.not_ready}
 
     def answer(environ: dict, start: Any) -> Any:
         path = environ["PATH_INFO"]
         if path == "/metrics":
-            return figures(environ, start)
+            return exposition(environ, start)
         text, status = "expected /metrics, /live or /ready", "404 Not Found"
         if path in checks:
             text = checks[path]()

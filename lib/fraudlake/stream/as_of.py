@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fraudlake.stream.history import History
 
 
-def when_scored(
+def features_as_of_scoring(
     history: History,
     feature_set: FeatureSet,
     entities: Mapping[str, str],

@@ -128,12 +128,12 @@ class History:
         """
         from pyspark.sql import functions as F
 
-        stamps = ("batch_id", "labels_version")
+        provenance = ("batch_id", "labels_version")
         seen = self.own.read(self.table).where(came).where(within)
-        seen = seen.select(*self.columns, *stamps).dropDuplicates(["tx_id"])
+        seen = seen.select(*self.columns, *provenance).dropDuplicates(["tx_id"])
         base = self.lake.read(TRANSACTIONS, self.transactions_version)
         base = base.where(time_range(None, self.cutover)).where(within).select(*self.columns)
         late = seen.where(time_range(None, self.cutover)).select("tx_id")
         base = base.join(F.broadcast(late), "tx_id", "left_anti")
-        unknown = {name: F.lit(None).cast("bigint") for name in stamps}
+        unknown = {name: F.lit(None).cast("bigint") for name in provenance}
         return base.withColumns(unknown).unionByName(seen)

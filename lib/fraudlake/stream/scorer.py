@@ -28,7 +28,7 @@ from fraudlake.lake.frames import checkpointed
 from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Table
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
-from fraudlake.scoring.batch import create_tables, stamps
+from fraudlake.scoring.batch import create_tables, provenance
 from fraudlake.stream.manifest import BatchManifest, Decision
 from fraudlake.stream.state import StreamState
 
@@ -125,14 +125,14 @@ class StreamScorer:
                 raise
             self.counts.update(counts)
             self.counts["batches"] += 1
-            figures = ", ".join(f"{value} {name}" for name, value in counts.items())
-            log.info("batch %d: %s in %.1f s", batch_id, figures, time.monotonic() - started)
+            counted = ", ".join(f"{value} {name}" for name, value in counts.items())
+            log.info("batch %d: %s in %.1f s", batch_id, counted, time.monotonic() - started)
 
     def _process(self, raw: DataFrame, batch_id: int, counts: Counter) -> None:
         from pyspark.sql import functions as F
 
         good, inside = F.size("reasons") == 0, F.expr(time_range(None, self.until))
-        checked, figures = checkpointed(
+        checked, measured = checkpointed(
             self._check(raw),
             records=F.count("*"),
             quarantine=F.count_if(~good),
@@ -140,7 +140,7 @@ class StreamScorer:
             first=F.min(F.when(good & inside, F.unix_micros("event_time"))),
             last=F.max(F.when(good & inside, F.unix_micros("event_time"))),
         )
-        counts["records"], counts["quarantine"], counts["outside"], first, last = figures
+        counts["records"], counts["quarantine"], counts["outside"], first, last = measured
         if (
             counts["records"] >= _ENOUGH
             and counts["quarantine"] > self.max_bad_share * counts["records"]
@@ -177,8 +177,8 @@ class StreamScorer:
 
         kinds = F.array_distinct(F.transform("reasons", checks.kind))
         rows = bad.select(F.explode(kinds).alias("kind"), "source_file")
-        figures = [F.count("*").alias("n"), F.min("source_file").alias("first")]
-        found = rows.groupBy("kind").agg(*figures).orderBy(F.desc("n"), "kind")
+        measures = [F.count("*").alias("n"), F.min("source_file").alias("first")]
+        found = rows.groupBy("kind").agg(*measures).orderBy(F.desc("n"), "kind")
         told = found.limit(_REASONS_TOLD).collect()
         reasons = "; ".join(f"{row.n} times {row.kind}, first in {row.first}" for row in told)
         return DataError(
@@ -280,11 +280,11 @@ class StreamScorer:
 
         files = self._files(version, digest, manifest.batch_id)
         threshold = manifest.decision.threshold
-        marks = stamps(version, self.feature_set.hash, threshold) | {
+        columns = provenance(version, self.feature_set.hash, threshold) | {
             "batch_id": pa.scalar(manifest.batch_id),
             "labels_version": pa.scalar(manifest.labels_version),
         }
-        scored = score_rows(features, files, threshold, list(own.values()), marks)
+        scored = score_rows(features, files, threshold, list(own.values()), columns)
         return scored.withColumnsRenamed({alias: name for name, alias in own.items()})
 
     def _missing(self, table: Table, rows: DataFrame, within: str) -> DataFrame:

@@ -68,15 +68,15 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
     elif registry.champion() is None:
         # The run that registered it was cut off before it could give it the alias.
         registry.promote(version)
-    figures = registry.metrics(version)
-    run_metrics.record(trial.lake, "train", fingerprint, made_from["features_version"], figures)
+    metrics = registry.metrics(version)
+    run_metrics.record(trial.lake, "train", fingerprint, made_from["features_version"], metrics)
     return {
         "model_version": version,
         "trained": trained,
         "champion": registry.champion(),
         "contender": trial.contender.name,
         "definition": trial.feature_set.hash,
-        **{name: int(value) if name in _COUNTS else value for name, value in figures.items()},
+        **{name: int(value) if name in _COUNTS else value for name, value in metrics.items()},
     }
 
 
@@ -109,7 +109,7 @@ def _train(
     with _phase("rows"):
         rows = gather(trial, made_from, persisted)
     with _phase("fit"):
-        early, final, figures = _fit(trial, rows.train, fingerprint)
+        early, final, metrics = _fit(trial, rows.train, fingerprint)
     with _phase("calibration and threshold"):
         held_out = rows.train.where("held_out")
         line = _calibrate(score_rows(held_out, pack(early, Calibration(), []), None, ["label"]))
@@ -125,7 +125,7 @@ def _train(
         carry = ["tx_id", "event_time", card, "label"]
         scored = persisted.enter_context(cached(score_rows(rows.test, files, None, carry)))
         ranking = measures.ranking(scored)
-        figures |= {
+        metrics |= {
             "auc": ranking["auc"],
             "average_precision": ranking["average_precision"],
             f"card_precision_at_{CARDS_A_DAY}": measures.card_precision(scored, card, CARDS_A_DAY),
@@ -138,16 +138,16 @@ def _train(
         wins = champion is None or _beats(
             registry, champion, trial, rows.test, ranking["average_precision"]
         )
-        drawn = _figures(scored, rows.test, scorer, ranking)
+        plots = _plots(scored, rows.test, scorer, ranking)
     with _phase("registration"):
         version = registry.register(
             files,
             contender=trial.contender.name,
             fingerprint=fingerprint,
             parameters=_flat(made_from),
-            metrics={**figures, "seconds": time.monotonic() - started},
+            metrics={**metrics, "seconds": time.monotonic() - started},
             tags={name: value for name, value in made_from.items() if name != "contender"},
-            figures=drawn,
+            plots=plots,
             config=config,
         )
         if wins:
@@ -156,7 +156,7 @@ def _train(
 
 
 def _fit(trial: Trial, rows: DataFrame, fingerprint: str) -> tuple[bytes, bytes, dict[str, float]]:
-    """Weights without the held-out rows, weights on all rows, figures of the fit."""
+    """Weights without the held-out rows, weights on all rows, metrics of the fit."""
     contender = trial.contender
     if contender.kind == "xgboost":
         from fraudlake.training import xgboost_spark
@@ -235,7 +235,7 @@ def _beats(
     return wins
 
 
-def _figures(
+def _plots(
     scored: DataFrame, test: DataFrame, scorer: Scorer, ranking: Mapping[str, Any]
 ) -> dict[str, Any]:
     import numpy as np

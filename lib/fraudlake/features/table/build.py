@@ -91,17 +91,17 @@ def build(
             f"for a part of a table made by definition {other}; run without from and to to rebuild "
             "the table whole, or name another one, such as table=features_v2"
         )
-    figures: dict[str, int] | None = {}
+    counts: dict[str, int] | None = {}
     history, before = lake.history(FEATURES), lake.version(FEATURES)
     changed = other is not None or not notes.is_current(history, note)
     if changed:
         with lake.noted(built=note), _fraud_statements_cached(statements) as few:
-            figures = None
+            counts = None
             if within == "true":
-                figures = _in_parts(
+                counts = _in_parts(
                     lake, feature_set, dataset, transactions, history, note, other, few
                 )
-            if figures is None:
+            if counts is None:
                 # In the lookback before the range, transactions count in windows, no more.
                 earlier = time_range(start - feature_set.lookback, start) if start else "false"
                 past = transactions.where(earlier)
@@ -115,10 +115,10 @@ def build(
                 else:
                     lake.create(FEATURES, columns, {"definition": feature_set.text})
                     lake.replace_where(FEATURES, rows, within)
-            changed = figures is None or any(figures.values())
+            changed = counts is None or any(counts.values())
     lake.set_property(FEATURES, "definition", feature_set.text)
     # Rows that an increment leaves alone were looked at when they were written.
-    written = changed and "new" not in (figures or {})
+    written = changed and "new" not in (counts or {})
     count, expected = (_rows(t, written) for t in (lake.read(FEATURES).where(within), targets))
     if count != expected:
         lake.restore(FEATURES, max(before, 0))
@@ -126,7 +126,7 @@ def build(
             f"{lake.features}: got {count[0]} rows, expected one for each of {expected[0]} "
             "transactions: rows were lost or doubled; the table is as it was before, run again"
         )
-    return {"rows": count[0], "changed": changed, "inputs": versions} | (figures or {})
+    return {"rows": count[0], "changed": changed, "inputs": versions} | (counts or {})
 
 
 def _in_parts(
@@ -144,7 +144,7 @@ def _in_parts(
     Between the two commits kept features are as of the last build and new ones as of now; the rows
     where that matters are those that the second one looks at anyway.
     """
-    figures: dict[str, int] = {}
+    counts: dict[str, int] = {}
     try:
         if other:
             since = notes.last_whole_build(history, {**note, "definition": other})
@@ -159,14 +159,14 @@ def _in_parts(
             with lake.noted(built={**note, "inputs": inputs}):
                 lake.replace_table(FEATURES, by_time(rows, lake.read(FEATURES)))
             history = lake.history(FEATURES)
-            figures |= {f"features_{how}": len(names) for how, names in asdict(plan).items()}
+            counts |= {f"features_{how}": len(names) for how, names in asdict(plan).items()}
         if not notes.is_current(history, note):
             since = notes.last_whole_build(history, note)
             until = {name: version for name, (_, version) in note["inputs"].items()}
             with increment(lake, feature_set, dataset.entities, since, until, few) as found:
                 if found.new + found.updated:
                     write(lake, found)
-                figures |= {
+                counts |= {
                     "new": found.new,
                     "updated": found.updated,
                     "scores_affected": found.scores,
@@ -175,7 +175,7 @@ def _in_parts(
     except WholeBuildError as why:
         log.info("features: building the whole table: %s", why)
         return None
-    return figures
+    return counts
 
 
 def _rows(frame: DataFrame, written: bool) -> tuple[int, ...]:
