@@ -85,9 +85,9 @@ def run(_: None, args: Arguments) -> job.Result:
     reader = StateReader(state, feature_set, _STATE_S)
     with watch, reader:
         model: Any = watch.current  # never None: it is required
-        scorer = SingleScorer(dataset, feature_set, reader.known, model)
+        scorer = SingleScorer(dataset, feature_set, reader.snapshot, model)
         read = TransactionReader(dataset, feature_set)
-        server = http.ScoreServer(read, scorer, args.batch, reader.known, watch)
+        server = http.ScoreServer(read, scorer, args.batch, reader.snapshot, watch)
         http.serve(server, args.listen)
     return server.counts()
 

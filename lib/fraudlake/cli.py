@@ -57,12 +57,12 @@ def _explain(words: Sequence[str]) -> None:
     if len(words) != 2 or not words[1].startswith("features="):
         raise ConfigError([f"explain: got {' '.join(words)!r}, expected FEATURE features=NAME"])
     feature_set = load_feature_set(words[1].removeprefix("features="))
-    found = {feature.name: feature for feature in feature_set.features}
-    if words[0] not in found:
-        close = get_close_matches(words[0], found, n=1)
+    features = {feature.name: feature for feature in feature_set.features}
+    if words[0] not in features:
+        close = get_close_matches(words[0], features, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ConfigError([f"explain: got {words[0]!r}, expected a feature of the set{hint}"])
-    feature = found[words[0]]
+    feature = features[words[0]]
     used = ", ".join(dict.fromkeys((*feature.entities, *feature.columns)))
     print(f"{feature.name}: {meaning(feature)}")
     print(f"type:  {feature.sql_type}")

@@ -20,25 +20,25 @@ def explain(error: Exception, model: type[BaseModel]) -> list[str]:
     """One sentence for each problem: the key, what was given, what was expected."""
     if not isinstance(error, ValidationError):
         return [f"got {' '.join(str(error).split())!r}, expected YAML keys and values"]
-    known = _keys(model)
+    keys = _keys(model)
     problems = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
-        problems += [f"{key}: {text}" if key else text for text in _sentences(item, known)]
+        problems += [f"{key}: {text}" if key else text for text in _sentences(item, keys)]
     return problems
 
 
-def _sentences(item: Any, known: dict[str, str]) -> list[str]:
+def _sentences(item: Any, keys: dict[str, str]) -> list[str]:
     """What one pydantic error says, without its key."""
     inner = item.get("ctx", {}).get("error")
     if isinstance(inner, ConfigError):
         return inner.problems
     if item["type"] == "missing":
-        return [f"missing, expected {known.get(str(item['loc'][0])) or 'a value'}"]
+        return [f"missing, expected {keys.get(str(item['loc'][0])) or 'a value'}"]
     if item["type"] == "extra_forbidden":
-        close = get_close_matches(str(item["loc"][-1]), known, n=1)
+        close = get_close_matches(str(item["loc"][-1]), keys, n=1)
         hint = f"; did you mean {close[0]}?" if close and len(item["loc"]) == 1 else ""
-        at_top = f", expected one of {', '.join(known)}" if len(item["loc"]) == 1 else ""
+        at_top = f", expected one of {', '.join(keys)}" if len(item["loc"]) == 1 else ""
         return [f"unknown key{at_top}{hint}"]
     wanted = _PLAIN.get(item["type"], item["msg"])
     wanted = wanted.removeprefix("Value error, ").removeprefix("Input should be ")

@@ -148,9 +148,9 @@ def call(name: str, spark: Any, **values: Any) -> Result:
 
     `from` is a Python keyword: pass it as `**{"from": "2018-08-01"}`.
     """
-    found = load(name)
+    recipe = load(name)
     words = [f"{key}={value}" for key, value in values.items() if value is not None]
-    return execute(name, spark, found["run"], parse(found["Arguments"], words))
+    return execute(name, spark, recipe["run"], parse(recipe["Arguments"], words))
 
 
 def execute(name: str, spark: Any, run: Callable[..., Result], arguments: Arguments) -> Result:

@@ -50,9 +50,9 @@ def find(kind: str, name: str) -> Path:
     path = folder("conf") / kind / f"{name}.yaml"
     if path.is_file():
         return path
-    known = names(kind)
-    close = get_close_matches(name, known, n=1)
+    shipped = names(kind)
+    close = get_close_matches(name, shipped, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     raise ConfigError(
-        [f"got {name!r}, expected one of {', '.join(known)} (or the path of a YAML file){hint}"]
+        [f"got {name!r}, expected one of {', '.join(shipped)} (or the path of a YAML file){hint}"]
     )

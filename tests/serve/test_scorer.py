@@ -87,7 +87,7 @@ def requests(rows):
 def scorer_of(state, model):
     reader = StateReader(str(state), FEATURES, EVERY_S)
     in_service = as_model(model)
-    return SingleScorer(DATASET, FEATURES, reader.known, lambda: in_service), reader
+    return SingleScorer(DATASET, FEATURES, reader.snapshot, lambda: in_service), reader
 
 
 def as_flagged(answer):
@@ -155,7 +155,7 @@ def test_fifty_callers_at_a_time(states, model, expected):
 
     watch = SimpleNamespace(alias="champion", current=scorer.model, refused=None, reachable=True)
     read = TransactionReader(DATASET, FEATURES)
-    server = ScoreServer(read, answers, 16, reader.known, watch)
+    server = ScoreServer(read, answers, 16, reader.snapshot, watch)
 
     async def run():
         async with TestClient(TestServer(server.application())) as client:
@@ -185,7 +185,7 @@ def test_a_new_batch_is_taken_up_and_half_a_run_is_not(states, state, model):
         assert scorer(rows) == before == scorer_of(state, model)[0](rows)
         (state / "kept").rename(last)
         deadline = time.monotonic() + 20
-        while reader.known().batch < 1 and time.monotonic() < deadline:
+        while reader.snapshot().batch < 1 and time.monotonic() < deadline:
             time.sleep(EVERY_S)
     after = scorer(rows)
     assert after[0]["as_of"]["batch"] == 1
@@ -218,7 +218,7 @@ def test_runs_that_the_stream_removes(states, state, model):
     for path in state.glob("runs/*/*/b000000000001.run"):
         shutil.copy(path, path.with_name("b000000000002.run"))
     reader.look()
-    assert reader.known().batch == 2
+    assert reader.snapshot().batch == 2
 
 
 def test_a_damaged_run_is_not_taken(states, state, model, caplog):
@@ -228,7 +228,7 @@ def test_a_damaged_run_is_not_taken(states, state, model, caplog):
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with reader:
         time.sleep(10 * EVERY_S)
-    assert reader.known().batch == 0
+    assert reader.snapshot().batch == 0
     (record,) = caplog.records
     assert "going on as of batch 0" in record.getMessage()
 
@@ -265,7 +265,7 @@ def test_history_alone_before_the_first_batch(states, state, model, expected):
     shutil.rmtree(state / "manifests")
     scorer, reader = scorer_of(state, model)
     check(scorer(requests(states.parts[0].drop_duplicates("CUSTOMER_ID"))), expected)
-    assert reader.known().batch == -1
+    assert reader.snapshot().batch == -1
 
 
 def test_a_value_that_is_missing_is_null(states, model, monkeypatch):

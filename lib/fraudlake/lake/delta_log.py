@@ -43,10 +43,10 @@ def append_once(
     log = _log(spark, path)
     newest = _newest(spark, log)
     checksum = newest.checksumOpt()
-    known = checksum.get().setTransactions() if checksum.isDefined() else none
-    if not known.isDefined():
+    listed = checksum.get().setTransactions() if checksum.isDefined() else none
+    if not listed.isDefined():
         return False
-    committed = known.get().iterator()
+    committed = listed.get().iterator()
     while committed.hasNext():
         one = committed.next()
         if one.appId() == application and one.version() >= number:
@@ -77,8 +77,8 @@ def summarise(spark: SparkSession, path: str, every: int) -> None:
     none = _jvm(spark).scala.Option.empty()
     log = _log(spark, path)
 
-    def is_due(known: Any) -> bool:
-        return known.version() - known.checkpointProvider().version() >= every
+    def is_due(snapshot: Any) -> bool:
+        return snapshot.version() - snapshot.checkpointProvider().version() >= every
 
     # What is known stands on the last summary that was looked for, and no look is made otherwise.
     if is_due(_newest(spark, log)) and is_due(newest := log.update(False, none, none)):
@@ -88,14 +88,15 @@ def summarise(spark: SparkSession, path: str, every: int) -> None:
 
 def _newest(spark: SparkSession, log: Any) -> Any:
     """The newest snapshot: the known one, as long as its commit stands and the next does not."""
-    jvm, known = _jvm(spark), log.unsafeVolatileSnapshot()
+    jvm, snapshot = _jvm(spark), log.unsafeVolatileSnapshot()
     names = getattr(jvm.org.apache.spark.sql.delta.util, "FileNames$").__getattr__("MODULE$")
     disk = log.logPath().getFileSystem(log.newDeltaHadoopConf())
     here, after = (
-        disk.exists(names.unsafeDeltaFile(log.logPath(), known.version() + more)) for more in (0, 1)
+        disk.exists(names.unsafeDeltaFile(log.logPath(), snapshot.version() + more))
+        for more in (0, 1)
     )
     if here and not after:
-        return known
+        return snapshot
     none = jvm.scala.Option.empty()
     return log.update(False, none, none)
 

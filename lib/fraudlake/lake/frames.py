@@ -31,10 +31,10 @@ def checkpointed(frame: DataFrame, **measures: Column) -> tuple[DataFrame, list[
 
     if not measures:
         return frame.localCheckpoint(), []
-    seen = Observation()
+    observation = Observation()
     named = [column.alias(name) for name, column in measures.items()]
-    made = frame.observe(seen, *named).localCheckpoint()
-    return made, [seen.get[name] for name in measures]
+    rows = frame.observe(observation, *named).localCheckpoint()
+    return rows, [observation.get[name] for name in measures]
 
 
 @contextmanager

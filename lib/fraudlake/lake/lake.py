@@ -222,9 +222,9 @@ class Lake:
         if not table.constraints:
             return
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.reference(table)}").collect()
-        standing = {row[0] for row in rows}
+        existing = {row[0] for row in rows}
         for name, rule in table.constraints.items():
-            if _CONSTRAINT + name not in standing:
+            if _CONSTRAINT + name not in existing:
                 self.spark.sql(
                     f"ALTER TABLE {self.reference(table)} ADD CONSTRAINT {name} CHECK ({rule})"
                 )
@@ -245,8 +245,8 @@ class Lake:
         """
         keys = list(table.key)
         target = self.spark.table(self.reference(table))
-        standing = target.where(within).select(*keys)
-        with cached(rows.join(standing, keys, "left_anti").select(*target.columns)) as new:
+        existing = target.where(within).select(*keys)
+        with cached(rows.join(existing, keys, "left_anti").select(*target.columns)) as new:
             count = new.count()
             if count:
                 same = " AND ".join(f"t.{k} = s.{k}" for k in keys)

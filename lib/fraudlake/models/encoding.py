@@ -56,10 +56,10 @@ def learn(counts: Mapping[str, tuple[int, int]], rows: int, frauds: int) -> Enco
     (-2.67, -3.89)
     """
     share = frauds / rows
-    kept = sorted(counts.items(), key=lambda item: (-item[1][0], item[0]))[:MOST]
+    frequent = sorted(counts.items(), key=lambda item: (-item[1][0], item[0]))[:MOST]
     values = {
         category: _log_odds((positive + _WEIGHT * share) / (count + _WEIGHT))
-        for category, (count, positive) in sorted(kept)
+        for category, (count, positive) in sorted(frequent)
     }
     return Encoding(values=values, other=_log_odds(share))
 
@@ -74,10 +74,10 @@ def encode(column: pa.Array, encoding: Encoding) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    known = pa.array(list(encoding.values), pa.string())
+    categories = pa.array(list(encoding.values), pa.string())
     numbers = np.array([*encoding.values.values(), encoding.other])
-    place = pc.index_in(column.cast(pa.string()), known)
-    return numbers[pc.fill_null(place, len(known)).to_numpy(zero_copy_only=False)]
+    index = pc.index_in(column.cast(pa.string()), categories)
+    return numbers[pc.fill_null(index, len(categories)).to_numpy(zero_copy_only=False)]
 
 
 def _log_odds(share: float) -> float:

@@ -119,8 +119,8 @@ class Scorer(ABC):
         sums in float32) and within float64 rounding for networks.
         """
         x = self._entered(x)
-        found = self._contributions(x) if len(x) else np.empty(x.shape)
-        return self.manifest.calibration.slope * found
+        sizes = self._contributions(x) if len(x) else np.empty(x.shape)
+        return self.manifest.calibration.slope * sizes
 
     def base(self) -> float:
         """Calibrated log-odds at the baseline.
@@ -141,13 +141,13 @@ class Scorer(ABC):
         ConfigError
             k is 0, or more scores than the model keeps.
         """
-        days, kept = self.manifest.alert_days, len(self.manifest.alert_scores)
+        days, number = self.manifest.alert_days, len(self.manifest.alert_scores)
         # 2.3 · 10 is 22.999999999999996.
         k = math.floor(alerts_per_day * days + 1e-9) if math.isfinite(alerts_per_day) else 0
-        if not 1 <= k <= kept:
+        if not 1 <= k <= number:
             problem = (
                 f"alerts: got {alerts_per_day:g} a day, expected {1 / days:.3g} to "
-                f"{kept / days:.6g}: the model keeps the {kept} highest scores of {days:g} days"
+                f"{number / days:.6g}: the model keeps the {number} highest scores of {days:g} days"
             )
             raise ConfigError([problem])
         return self.manifest.alert_scores[k - 1]
@@ -161,7 +161,7 @@ class Scorer(ABC):
         return np.clip(x, -_FLOAT32_MAX, _FLOAT32_MAX).astype(np.float32)
 
 
-def check_definition(model_version: int, trained_on: str, found: str) -> None:
+def check_definition(model_version: int, trained_on: str, definition: str) -> None:
     """Refuse to score features that the model was not trained on.
 
     Raises
@@ -169,8 +169,8 @@ def check_definition(model_version: int, trained_on: str, found: str) -> None:
     DataError
         The two definition hashes differ.
     """
-    if trained_on != found:
+    if trained_on != definition:
         raise DataError(
             f"model version {model_version} was trained on feature definition {trained_on}, got "
-            f"{found}: build the features it was trained on, or train a model on these"
+            f"{definition}: build the features it was trained on, or train a model on these"
         )

@@ -99,20 +99,20 @@ def count(rows: DataFrame, features: Sequence[str]) -> Counts:
     )
     shares = list(np.linspace(0, 1, _BINS + 1)[1:-1])
     quantiles = values.approxQuantile(list(features), shares, _QUANTILE_ERROR)
-    edges = [np.unique(np.array(found, float)) for found in quantiles]
+    edges = [np.unique(np.array(points, float)) for points in quantiles]
     schema = "month string, feature int, bin int, rows bigint, frauds bigint"
-    found = values.mapInArrow(lambda batches: _partial(batches, edges), schema)
-    sums = found.groupBy("month", "feature", "bin").agg(F.sum("rows"), F.sum("frauds")).collect()
+    partial = values.mapInArrow(lambda batches: _partial(batches, edges), schema)
+    sums = partial.groupBy("month", "feature", "bin").agg(F.sum("rows"), F.sum("frauds")).collect()
     months = tuple(sorted({row.month for row in sums if row.month}))
     shape = (len(months), len(features), _BINS + 1)
     counted, frauds = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     products = np.zeros((len(features), len(features)), np.int64)
-    for month, feature, place, n, positive in sums:
+    for month, feature, bin_, n, positive in sums:
         if month:
-            at = months.index(month), feature, place
+            at = months.index(month), feature, bin_
             counted[at], frauds[at] = n, positive
         else:
-            products[feature, place] = n
+            products[feature, bin_] = n
     return Counts(tuple(features), months, counted, frauds, products)
 
 
@@ -128,10 +128,10 @@ def _partial(
         names, month = np.unique(np.array(months), return_inverse=True)
         bins = np.stack([_bins(batch.column(i + 2), edges[i]) for i in range(len(edges))])
         feature = np.arange(len(edges))[:, None]
-        place = ((month * len(edges) + feature) * width + bins).ravel()
+        cell = ((month * len(edges) + feature) * width + bins).ravel()
         size = len(names) * len(edges) * width
-        rows = np.bincount(place, minlength=size)
-        frauds = np.bincount(place, np.tile(fraud, len(edges)), minlength=size).astype(np.int64)
+        rows = np.bincount(cell, minlength=size)
+        frauds = np.bincount(cell, np.tile(fraud, len(edges)), minlength=size).astype(np.int64)
         some = np.flatnonzero(rows)
         products = bins @ bins.T
         i, j = (side.ravel() for side in np.indices(products.shape))
@@ -171,10 +171,10 @@ def assess(counts: Counts) -> list[FeatureSummary]:
     strength = np.abs(auc - 0.5)
     order = np.argsort(-strength, kind="stable")
     summaries: list[FeatureSummary] = []
-    for place, i in enumerate(order):
-        stronger = order[:place]
-        nearest = stronger[np.argmax(correlation[i, stronger])] if place else i
-        like = float(correlation[i, nearest]) if place else 0.0
+    for rank, i in enumerate(order):
+        stronger = order[:rank]
+        nearest = stronger[np.argmax(correlation[i, stronger])] if rank else i
+        like = float(correlation[i, nearest]) if rank else 0.0
         worst = int(np.argmax(drift[:, i]))
         staying = [j for j, s in zip(stronger, summaries, strict=True) if not s.drop]
         twin = max(staying, key=lambda j: correlation[i, j], default=None)
@@ -194,7 +194,7 @@ def assess(counts: Counts) -> list[FeatureSummary]:
                 float(auc[i]),
                 float(drift[worst, i]),
                 counts.months[worst] if len(counts.months) > 1 else "",
-                counts.features[nearest] if place else "",
+                counts.features[nearest] if rank else "",
                 like,
                 "; ".join(reasons),
             )

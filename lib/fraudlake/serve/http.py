@@ -23,7 +23,7 @@ from fraudlake.errors import ConfigError, SetupError
 from fraudlake.service.metrics import Models
 
 if TYPE_CHECKING:
-    from fraudlake.serve.state_reader import Known
+    from fraudlake.serve.state_reader import StateSnapshot
     from fraudlake.service.model_watch import ModelWatch
 
 log = logging.getLogger("fraudlake")
@@ -94,14 +94,14 @@ class Batcher:
         asked = [one for one, _ in batch]
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._thread, self._answers, asked)
+            answers = await loop.run_in_executor(self._thread, self._answers, asked)
         except Exception as error:
             log.exception("%d requests failed", len(batch))
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
         else:
-            for (_, future), answer in zip(batch, found, strict=True):
+            for (_, future), answer in zip(batch, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
         self.begun = None
@@ -119,7 +119,7 @@ class ScoreServer:
         Transactions → answers.
     most
         Most transactions computed at a time.
-    known
+    snapshot
         Asked for what the stream remembers, for `/metrics`.
     watch
         The model in service.
@@ -130,29 +130,29 @@ class ScoreServer:
         read: Callable[[bytes], Any],
         answers: Answers,
         most: int,
-        known: Callable[[], Known],
+        snapshot: Callable[[], StateSnapshot],
         watch: ModelWatch,
     ) -> None:
-        self._read, self._batcher, self._known = read, Batcher(answers, most), known
+        self._read, self._batcher, self._snapshot = read, Batcher(answers, most), snapshot
         self.collectors = CollectorRegistry()
         self.collectors.register(Models((watch,)))
 
-        def made(kind: Any, name: str, text: str, labels: tuple[str, ...] = (), **more: Any) -> Any:
+        def add(kind: Any, name: str, text: str, labels: tuple[str, ...] = (), **more: Any) -> Any:
             return kind(f"fraudlake_{name}", text, labels, registry=self.collectors, **more)
 
-        self._requests = made(Counter, "requests", "Requests by what became of them", ("outcome",))
+        self._requests = add(Counter, "requests", "Requests by what became of them", ("outcome",))
         for outcome in _OUTCOMES:
             self._requests.labels(outcome)
-        self._flagged = made(Counter, "flagged", "Answers at or above the threshold")
-        self._seconds = made(
+        self._flagged = add(Counter, "flagged", "Answers at or above the threshold")
+        self._seconds = add(
             Histogram, "request_seconds", "Time of a scored request", buckets=_SECONDS
         )
-        sizes = made(Histogram, "batch_requests", "Requests computed at a time", buckets=_SIZES)
+        sizes = add(Histogram, "batch_requests", "Requests computed at a time", buckets=_SIZES)
         self._batcher.sizes = sizes.observe
-        batch = made(Gauge, "state_batch", "Last micro-batch of the stream that counts")
-        batch.set_function(lambda: known().batch)
-        newest = made(Gauge, "state_event_time_seconds", "Latest event time that counts")
-        newest.set_function(lambda: (known().newest or 0) / 1e6)
+        batch = add(Gauge, "state_batch", "Last micro-batch of the stream that counts")
+        batch.set_function(lambda: snapshot().batch)
+        newest = add(Gauge, "state_event_time_seconds", "Latest event time that counts")
+        newest.set_function(lambda: (snapshot().newest or 0) / 1e6)
 
     def counts(self) -> dict[str, int]:
         """Requests by what became of them, since the start."""

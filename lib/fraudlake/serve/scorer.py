@@ -14,7 +14,7 @@ from fraudlake.scoring.apply import reasons_of, scorer_of, to_matrix
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
     from fraudlake.features.definition.feature_set import FeatureSet
-    from fraudlake.serve.state_reader import Known
+    from fraudlake.serve.state_reader import StateSnapshot
     from fraudlake.service.admission import Model
 
 
@@ -27,7 +27,7 @@ class SingleScorer:
 
     Parameters
     ----------
-    known
+    snapshot
         Asked for what the stream remembers.
     model
         Asked for the model in service.
@@ -35,7 +35,7 @@ class SingleScorer:
 
     dataset: Dataset
     feature_set: FeatureSet
-    known: Callable[[], Known]
+    snapshot: Callable[[], StateSnapshot]
     model: Callable[[], Model]
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -54,32 +54,32 @@ class SingleScorer:
             features; `as_of`: the stream's last `batch` that counts (−1: history alone) and the
             latest `event_time` that counts (ISO 8601, None where nothing does).
         """
-        known, model = self.known(), self.model()
+        snapshot, model = self.snapshot(), self.model()
         dataset = self.dataset
         features = features_of_each(
-            rows, self.feature_set, dataset.entities, dataset.column_types(), known.runs
+            rows, self.feature_set, dataset.entities, dataset.column_types(), snapshot.runs
         )
         scorer = scorer_of(model.files, model.digest)
         matrix = to_matrix(features, scorer.features, scorer.encodings)
         scores = scorer.score(matrix)
         flags = scores >= model.threshold
         reasons = reasons_of(scorer, matrix, flags).to_pylist()
-        for reason in (reason for found in reasons for reason in found or ()):
+        for reason in (reason for why in reasons for reason in why or ()):
             if math.isnan(reason["value"]):
                 reason["value"] = None  # JSON has no word for it
         newest = None
-        if known.newest is not None:
-            newest = (_EPOCH + timedelta(microseconds=known.newest)).isoformat()
+        if snapshot.newest is not None:
+            newest = (_EPOCH + timedelta(microseconds=snapshot.newest)).isoformat()
         return [
             {
                 "tx_id": row["tx_id"],
                 "score": float(score),
                 "flag": bool(flag),
                 "threshold": model.threshold,
-                "reasons": found,
+                "reasons": why,
                 "model_version": model.version,
                 "definition": self.feature_set.hash,
-                "as_of": {"batch": known.batch, "event_time": newest},
+                "as_of": {"batch": snapshot.batch, "event_time": newest},
             }
-            for row, score, flag, found in zip(rows, scores, flags, reasons, strict=True)
+            for row, score, flag, why in zip(rows, scores, flags, reasons, strict=True)
         ]

@@ -28,7 +28,7 @@ _EVER = -(2**62)  # before every event time
 
 
 @dataclass(frozen=True)
-class Known:
+class StateSnapshot:
     """What a stream remembers after one of its batches.
 
     Attributes
@@ -69,10 +69,10 @@ class StateReader(StateFolder):
                 f"state: got {self.folder}, which has no state.json, expected the state folder of "
                 "a stream: start the stream first"
             )
-        self._every, self._made = every, 0
+        self._every, self._changed = every, 0
         self._entities = list(feature_set.by_entity())
         self._open: dict[tuple[str, str], list[sorted_runs.Run]] = {}
-        self._found: tuple[int, dict[str, tuple[str, ...]]] | None = None
+        self._taken: tuple[int, dict[str, tuple[str, ...]]] | None = None
         self._said = ""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="state reader", daemon=True)
@@ -85,9 +85,9 @@ class StateReader(StateFolder):
     def __exit__(self, *_: object) -> None:
         self._ended.set()
 
-    def known(self) -> Known:
+    def snapshot(self) -> StateSnapshot:
         """What the stream remembers, as of the last look."""
-        return self._known
+        return self._snapshot
 
     def look(self) -> None:
         """Take up what the stream has finished since.
@@ -97,12 +97,12 @@ class StateReader(StateFolder):
         DamagedError
             A file was removed between two steps, or is not what was written: look again.
         """
-        made = self._description.stat().st_mtime_ns
-        if made != self._made:  # another state in the same folder: equal names mean other runs
+        changed = self._description.stat().st_mtime_ns
+        if changed != self._changed:  # another state in the same folder: its names mean other runs
             self.check()
-            self._open, self._found, self._made = {}, None, made
-        batch, names = found = self._newest()
-        if found == self._found:
+            self._open, self._taken, self._changed = {}, None, changed
+        batch, names = newest = self._newest()
+        if newest == self._taken:
             return
         opened = {
             (entity, name): self._open.get((entity, name)) or self._read(entity, name)
@@ -116,8 +116,8 @@ class StateReader(StateFolder):
             for run in parts
             if len(run.events.packed)
         ]
-        self._known = Known(batch, max(ends, default=None), runs)
-        self._open, self._found = opened, found
+        self._snapshot = StateSnapshot(batch, max(ends, default=None), runs)
+        self._open, self._taken = opened, newest
 
     def _newest(self) -> tuple[int, dict[str, tuple[str, ...]]]:
         """The last batch whose run is whole, and the names of the runs up to and with it.
@@ -132,15 +132,16 @@ class StateReader(StateFolder):
             manifest = self._manifest(numbers[-1])
         except FileNotFoundError as error:
             raise DamagedError(f"{error.filename}: got no file, expected a manifest") from None
-        own = self._name(BATCH, manifest.batch_id)
+        last = self._name(BATCH, manifest.batch_id)
         names = {entity: manifest.runs[entity] for entity in self._entities}
-        if not all(path.exists() for entity in self._entities for path in self._paths(entity, own)):
+        paths = [path for entity in self._entities for path in self._paths(entity, last)]
+        if not all(path.exists() for path in paths):
             return manifest.batch_id - 1, names
-        return manifest.batch_id, {entity: (*known, own) for entity, known in names.items()}
+        return manifest.batch_id, {entity: (*runs, last) for entity, runs in names.items()}
 
     def _paths(self, entity: str, name: str) -> list[Path]:
-        place = self._places({entity: (name,)}, "")[entity]
-        return [path for number in range(self.partitions) for path in place.paths(number)]
+        runs = self._places({entity: (name,)}, "")[entity]
+        return [path for number in range(self.partitions) for path in runs.paths(number)]
 
     def _read(self, entity: str, name: str) -> list[sorted_runs.Run]:
         """A run; the large one as its partitions lie, the others as one: fewer to search."""
@@ -154,5 +155,5 @@ class StateReader(StateFolder):
                 self._said = ""
             except Exception as error:  # noqa: BLE001 - whatever it is, what is known still serves
                 if self._said != str(error):
-                    log.warning("state: going on as of batch %d: %s", self._known.batch, error)
+                    log.warning("state: going on as of batch %d: %s", self._snapshot.batch, error)
                 self._said = str(error)

@@ -59,21 +59,21 @@ class Service:
         self.collectors = CollectorRegistry()
         ProcessCollector(registry=self.collectors)
 
-        def made(kind: Any, name: str, text: str, labels: tuple[str, ...] = (), **more: Any) -> Any:
+        def add(kind: Any, name: str, text: str, labels: tuple[str, ...] = (), **more: Any) -> Any:
             return kind(f"fraudlake_{name}", text, labels, registry=self.collectors, **more)
 
-        self._records = made(Counter, "records", "Records by what became of them", ("outcome",))
+        self._records = add(Counter, "records", "Records by what became of them", ("outcome",))
         for outcome in OUTCOMES:
             self._records.labels(outcome)
-        self._flagged = made(Counter, "flagged", "Transactions at or above the threshold")
-        self._batches = made(
+        self._flagged = add(Counter, "flagged", "Transactions at or above the threshold")
+        self._batches = add(
             Histogram, "batch_seconds", "Time a micro-batch took", buckets=_BATCH_BOUNDS_S
         )
-        self._finished = made(Gauge, "last_batch_time_seconds", "When a micro-batch last finished")
-        self._input = made(Gauge, "input_records_per_second", "Records arriving")
-        self._processed = made(Gauge, "processed_records_per_second", "Records processed")
-        self._lag = made(Gauge, "lag_records", "Records of the topic not read yet", ("topic",))
-        self._state_bytes = made(Gauge, "state_bytes", "Size of the stream's state on disk")
+        self._finished = add(Gauge, "last_batch_time_seconds", "When a micro-batch last finished")
+        self._input = add(Gauge, "input_records_per_second", "Records arriving")
+        self._processed = add(Gauge, "processed_records_per_second", "Records processed")
+        self._lag = add(Gauge, "lag_records", "Records of the topic not read yet", ("topic",))
+        self._state_bytes = add(Gauge, "state_bytes", "Size of the stream's state on disk")
         self._latency = _Latency()
         self.collectors.register(self._latency)
         self._watches = tuple(watches)
@@ -230,10 +230,10 @@ class _Latency:
     def add(self, seconds: np.ndarray, records: np.ndarray) -> None:
         import numpy as np
 
-        place = np.searchsorted(LATENCY_BOUNDS_S, seconds)
-        found = np.bincount(place, weights=records, minlength=len(self._counts))
+        bucket = np.searchsorted(LATENCY_BOUNDS_S, seconds)
+        counts = np.bincount(bucket, weights=records, minlength=len(self._counts))
         with self._lock:
-            self._counts = [a + int(b) for a, b in zip(self._counts, found, strict=True)]
+            self._counts = [a + int(b) for a, b in zip(self._counts, counts, strict=True)]
             self._sum += float(np.dot(seconds, records))
 
     def collect(self) -> Iterator[Metric]:

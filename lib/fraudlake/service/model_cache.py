@@ -56,14 +56,14 @@ class ModelCache:
             It failed a check.
         """
         model = self._admit(self._registry, version)
-        place = self.folder / str(version)
+        folder = self.folder / str(version)
         # A registry that was made anew counts its versions from 1 again.
-        if not (place / _NOTES).exists() or self.describe(version)["sha256"] != model.digest:
+        if not (folder / _NOTES).exists() or self.describe(version)["sha256"] != model.digest:
             for name, content in model.files.items():
-                atomic.replace(place / name, content)
+                atomic.replace(folder / name, content)
             golden = self._registry.describe(version).get("golden")
             notes = json.dumps({"sha256": model.digest, "golden": golden})
-            atomic.replace(place / _NOTES, notes.encode())
+            atomic.replace(folder / _NOTES, notes.encode())
         atomic.replace(self.folder / f"{alias}.json", json.dumps(version).encode())
         return model
 
@@ -82,13 +82,13 @@ class ModelCache:
 
     def files(self, version: int) -> dict[str, bytes]:
         """The bundle of a version, compared with its SHA-256; not kept here: the registry's."""
-        place = self.folder / str(version)
-        if not (place / _NOTES).exists():
+        folder = self.folder / str(version)
+        if not (folder / _NOTES).exists():
             return self._registry.files(version)
-        found = {path.name: path.read_bytes() for path in place.glob("[!.]*")}
-        found.pop(_NOTES)
-        bundle.load(found, self.describe(version)["sha256"])
-        return found
+        files = {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
+        files.pop(_NOTES)
+        bundle.load(files, self.describe(version)["sha256"])
+        return files
 
     def describe(self, version: int) -> dict[str, Any]:
         """What was noted of a version."""

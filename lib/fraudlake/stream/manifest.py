@@ -111,13 +111,13 @@ class StateFolder:
         DataError
             It holds the state of another feature definition.
         """
-        found = json.loads(self._description.read_text())
-        self.partitions = found["partitions"]
-        if found["definition"] != self.feature_set.hash:
+        description = json.loads(self._description.read_text())
+        self.partitions = description["partitions"]
+        if description["definition"] != self.feature_set.hash:
             raise DataError(
                 f"features: got definition {self.feature_set.hash}, expected "
-                f"{found['definition']}, which the state in {self.folder} is of: give a new stream "
-                "another `state` folder"
+                f"{description['definition']}, which the state in {self.folder} is of: give a new "
+                "stream another `state` folder"
             )
 
     def _stores(self) -> list[str]:

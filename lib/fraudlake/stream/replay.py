@@ -60,8 +60,8 @@ def slices(
         timed = timed.withColumn("event_slice", F.coalesce(number, F.lit(0)).cast("bigint"))
         writer = timed.drop("_time").repartition("event_slice").write.mode("overwrite")
         writer.partitionBy("event_slice").parquet(folder)
-    found = files.globStatus(path(folder, "event_slice=*/*.parquet"))
-    ordered = sorted(found, key=lambda status: _number(status.getPath().getParent().getName()))
+    statuses = files.globStatus(path(folder, "event_slice=*/*.parquet"))
+    ordered = sorted(statuses, key=lambda status: _number(status.getPath().getParent().getName()))
     newest = int(time.time() * 1000)
     for position, status in enumerate(ordered):
         files.setTimes(status.getPath(), newest - (len(ordered) - position) * _STEP_MS, -1)
