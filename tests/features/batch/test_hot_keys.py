@@ -83,6 +83,25 @@ def test_heavy_hitters_are_found_and_only_they(tables, features, entities, monke
     assert "terminal" not in cuts
 
 
+@pytest.mark.parametrize("key", ["bigint", "string"])
+def test_leaders_among_very_many_keys_are_found(spark, feature_set, entities, monkeypatch, key):
+    """Two leaders over 600,000 keys of a row each; a third just misses, with its bucket not."""
+    monkeypatch.setattr(hot_keys, "_BURDEN", 50)
+    leaders = ((-1, 150), (-2, 120), (-3, 99))
+    cases = (
+        f"WHEN id % 1000 = {-leader} AND id < {n * 1000} THEN {leader}" for leader, n in leaders
+    )
+    rows = spark.range(600_000).selectExpr(
+        "timestamp_seconds(1522540800 + id * 300) AS event_time",
+        f"CAST(CASE {' '.join(cases)} WHEN id % 1000 < 3 THEN NULL ELSE id END AS {key})"
+        " AS terminal_id",
+    )
+    features = feature_set({"entity": "terminal", "operations": ["count"], "windows": ["1d"]})
+    with shuffled_into(spark, 6_000):  # 100 rows each
+        cuts = find_cuts(rows, features, entities)
+    assert set(map(int, cuts["terminal"].keys)) == {-1, -2}
+
+
 def test_a_hot_key_is_worked_on_by_several_tasks(spark, feature_set, entities, monkeypatch):
     """8,000 of 10,000 rows at one terminal, 8 partitions: no task gets a third of them."""
     monkeypatch.setattr(hot_keys, "_BURDEN", 100)

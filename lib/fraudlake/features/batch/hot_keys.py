@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 # Below this many rows a key is no burden: NumPy takes them in about a second.
 _BURDEN = 200_000
-# Keys that are counted at the same time; a count is wrong by less than 1/1,000 of all rows.
-_COUNTED = 10_000
+# Keys are counted in so many buckets for each partition of a shuffle.
+_BUCKETS = 16
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,9 @@ def find_cuts(
 ) -> dict[str, Cut]:
     """Cuts for keys with more rows than a partition of a shuffle would fairly get.
 
-    One pass over the key columns and the time: heavy hitters of all entities are counted side by
-    side in sketches of a fixed size, and only these reach the driver.
+    One pass over the key columns counts buckets of keys, for all entities side by side. A hot
+    key's bucket has at least its rows, so only the keys of such buckets, mostly none, are counted
+    one by one in a second pass. The hot keys alone reach the driver.
 
     Parameters
     ----------
@@ -89,16 +90,28 @@ def find_cuts(
         if len(features[0].entities) == 1
     }
     partitions = shuffle_partitions(rows)
-    top = [
-        F.expr(f"approx_top_k(`{features[0].keys(entities)[0]}`, {partitions + 1}, {_COUNTED})")
-        for features in windows.values()
-    ]
     times = [F.unix_micros(f("event_time")) for f in (F.min, F.max)]
-    total, first, last, *found = rows.agg(F.count("*"), *times, *top).collect()[0]
+    total, first, last = rows.agg(F.count("*"), *times).collect()[0]
+    fair = max(total / partitions, _BURDEN)
+    if total <= fair or not windows:
+        return {}
+    keys_of = {entity: features[0].keys(entities)[0] for entity, features in windows.items()}
+    number = _BUCKETS * partitions
+    buckets = {
+        entity: f"IF(`{key}` IS NULL, NULL, {place * number} + pmod(xxhash64(`{key}`), {number}))"
+        for place, (entity, key) in enumerate(keys_of.items())
+    }
+    counted = rows.selectExpr(f"explode(array({', '.join(buckets.values())})) AS bucket")
+    counted = counted.where("bucket IS NOT NULL").groupBy("bucket").count()
+    heavy = [row[0] for row in counted.where(F.col("count") > fair).collect()]
     cuts = {}
-    for (entity, features), counts in zip(windows.items(), found, strict=True):
-        fair = max(total / partitions, _BURDEN)
-        keys = tuple(c["item"] for c in counts if c["item"] is not None and c["count"] > fair)
+    for place, (entity, features) in enumerate(windows.items()):
+        own = [str(bucket) for bucket in heavy if bucket // number == place]
+        keys: tuple[Any, ...] = ()
+        if own:
+            inside = rows.where(f"{buckets[entity]} IN ({', '.join(own)})")
+            by_key = inside.groupBy(keys_of[entity]).count().where(F.col("count") > fair)
+            keys = tuple(row[0] for row in by_key.collect())
         reach = reach_of(features)
         length = max(reach, (last - first) // partitions + 1) if keys else 0
         # A slice brings its reach along: fewer than three would not be faster than one.
