@@ -13,30 +13,24 @@ import sys
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from fraudlake import session
-from fraudlake.features.definition.explain import meaning
-from fraudlake.features.definition.feature_set import load_feature_set
-from fraudlake.lake import Lake
-from fraudlake.lake.tables import FEATURES, LABELS, SCORES
-from fraudlake.registry import Registry
-from fraudlake.scoring.apply import to_matrix
-from fraudlake.training.split import latest_labels
+import fraudlake
+from fraudlake import FEATURES, LABELS, SCORES
 
 # A notebook's own process has words that are not ours.
 words = [] if "ipykernel" in sys.modules else sys.argv[1:]
 root = words[0] if words else "build/demo/lake"
 name = words[1] if words[1:] else "handbook"
-spark = session.open_spark("notebook")
-lake = Lake(spark, root)
+spark = fraudlake.open_spark("notebook")
+lake = fraudlake.Lake(spark, root)
 
 # %% [markdown]
 # ## The features
 # A feature set is a list of names with meanings; the table has one row a transaction.
 
 # %%
-feature_set = load_feature_set(name)
+feature_set = fraudlake.load_feature_set(name)
 for feature in feature_set.features:
-    print(f"{feature.name:35} {meaning(feature)}")
+    print(f"{feature.name:35} {fraudlake.meaning(feature)}")
 features = lake.read(FEATURES)
 features.select("tx_id", "event_time", *[f.name for f in feature_set.features]).show(5)
 
@@ -49,7 +43,7 @@ features.select("tx_id", "event_time", *[f.name for f in feature_set.features]).
 numbers = [f for f in feature_set.features if f.sql_type != "string"]
 shown = next((f for f in numbers if f.entity), numbers[0]).name
 first, last = features.agg(F.min("event_time"), F.max("event_time")).first()
-labelled = features.join(latest_labels(lake.read(LABELS), first, last), "tx_id")
+labelled = features.join(fraudlake.latest_labels(lake.read(LABELS), first, last), "tx_id")
 sample = labelled.sample(min(1.0, 50_000 / labelled.count()), seed=1)
 tenth = F.ntile(10).over(Window.orderBy(shown))
 sample.withColumn("tenth", tenth).groupBy("tenth").agg(
@@ -62,7 +56,7 @@ sample.withColumn("tenth", tenth).groupBy("tenth").agg(
 # Any version is an MLflow model too; our own loader checks its digest and gives contributions.
 
 # %%
-registry = Registry(lake.root)
+registry = fraudlake.Registry(lake.root)
 version = registry.resolve("champion")
 scorer = registry.load(version)
 print(version, scorer.kind, registry.metrics(version))
@@ -75,7 +69,8 @@ print(version, scorer.kind, registry.metrics(version))
 scores = lake.read(SCORES).where(F.col("model_version") == version)
 top = scores.orderBy(F.desc("score"), "tx_id").first()
 row = features.where(F.col("tx_id") == top["tx_id"]).select(*scorer.features).toArrow()
-contributions = scorer.contributions(to_matrix(row, scorer.features, scorer.encodings))[0]
+matrix = fraudlake.to_matrix(row, scorer.features, scorer.encodings)
+contributions = scorer.contributions(matrix)[0]
 print(f"transaction {top['tx_id']}: score {top['score']:.3f}, base {scorer.base():+.2f} log-odds")
 for feature, added in sorted(
     zip(scorer.features, contributions, strict=True), key=lambda pair: -abs(pair[1])

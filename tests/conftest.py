@@ -63,11 +63,11 @@ def lake(spark, tmp_path):
 @pytest.fixture
 def notebook(spark, monkeypatch, capsys):
     """A function: what a notebook, run with some words, prints, and its names at the end."""
-    from fraudlake import session
+    import fraudlake
 
     def run(path, *words):
         monkeypatch.setattr(sys, "argv", [str(path), *map(str, words)])
-        monkeypatch.setattr(session, "open_spark", lambda *_: spark)
+        monkeypatch.setattr(fraudlake, "open_spark", lambda *_: spark)
         monkeypatch.setattr(type(spark), "stop", lambda _: None)
         names = runpy.run_path(str(path))
         return capsys.readouterr().out, names
