@@ -11,7 +11,7 @@ WORKERS ?= 2
 IMAGE ?= fraudlake:0.1.0
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint format lock standalone-up standalone-down kafka-up kafka-down \
+.PHONY: help setup demo test lint format docs lock standalone-up standalone-down kafka-up kafka-down \
   image clean
 
 help: ## This list
@@ -34,6 +34,9 @@ lint: setup ## Style and types: ruff, mypy
 format: setup ## Let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup ## Write docs/reference.md anew from the code
+	$(BIN)/python scripts/reference.py
 
 lock: ## Compile requirements/*.txt from pyproject.toml and requirements/*.in (UPGRADE=1: newest)
 	@bash scripts/lock.sh $(if $(UPGRADE),--upgrade)

@@ -1,0 +1,84 @@
+"""Writes docs/reference.md from the code: operations, jobs, metrics. `make docs` calls it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from fraudlake import job, resources
+from fraudlake.serve.http import ScoreServer
+from fraudlake.service.metrics import Service
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
+TEXT = """\
+# Reference
+
+Made from the code by `make docs`; a test holds it against the code.
+
+## Jobs
+
+`fraudlake JOB --help` says all of it, with every key.
+
+{jobs}
+
+## Metrics
+
+What to look at is said in [operating](operating.md).
+
+`stream`, at the port of `metrics=`:
+
+{stream}
+
+`serve`, at its own port:
+
+{serve}
+"""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows as Markdown."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def jobs() -> str:
+    """What each job does, reads and writes, from the first words of its file."""
+    rows = []
+    for name in resources.jobs():
+        text = " ".join(job.load(name)["__doc__"].split())
+        reads = re.search(r"Reads: (.*?)[.;] (?:Writes:|with)", text)
+        writes = re.search(r"Writes: (.*?)\.(?: |$)", text)
+        if not reads or not writes:
+            raise SystemExit(f"jobs/{name}.py: expected `Reads: ….` and `Writes: ….` at the top")
+        rows.append((f"`{name}`", text.split(". ")[0], reads[1], writes[1]))
+    return table(("job", "what it does", "reads", "writes"), rows)
+
+
+def metrics(registry: CollectorRegistry) -> str:
+    """What a service tells Prometheus."""
+    rows = []
+    for metric in sorted(registry.collect(), key=lambda metric: metric.name):
+        if metric.name.startswith("fraudlake_"):
+            name = metric.name + ("_total" if metric.type == "counter" else "")
+            labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
+            rows.append((f"`{name}`", metric.type, ", ".join(sorted(labels)), metric.documentation))
+    return table(("metric", "type", "labels", "meaning"), rows)
+
+
+def text() -> str:
+    """The page."""
+    watch: Any = SimpleNamespace(alias="champion", current=lambda: None, refused=0, reachable=True)
+    known: Any = SimpleNamespace(batch=0, newest=0)
+    stream = Service(600, (watch,))
+    source = {"endOffset": None, "latestOffset": '{"topic": {"0": 0}}'}
+    stream.progress({"inputRowsPerSecond": 0, "processedRowsPerSecond": 0, "sources": [source]})
+    serve = ScoreServer(lambda _: None, lambda _: [], 1, lambda: known, watch)
+    return TEXT.format(jobs=jobs(), stream=metrics(stream.registry), serve=metrics(serve.registry))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text())
