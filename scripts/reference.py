@@ -58,10 +58,10 @@ def jobs() -> str:
     return table(("job", "what it does", "reads", "writes"), rows)
 
 
-def metrics(registry: CollectorRegistry) -> str:
+def metrics(collectors: CollectorRegistry) -> str:
     """What a service tells Prometheus."""
     rows = []
-    for metric in sorted(registry.collect(), key=lambda metric: metric.name):
+    for metric in sorted(collectors.collect(), key=lambda metric: metric.name):
         if metric.name.startswith("fraudlake_"):
             name = metric.name + ("_total" if metric.type == "counter" else "")
             labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
@@ -77,7 +77,9 @@ def text() -> str:
     source = {"endOffset": None, "latestOffset": '{"topic": {"0": 0}}'}
     stream.progress({"inputRowsPerSecond": 0, "processedRowsPerSecond": 0, "sources": [source]})
     serve = ScoreServer(lambda _: None, lambda _: [], 1, lambda: known, watch)
-    return TEXT.format(jobs=jobs(), stream=metrics(stream.registry), serve=metrics(serve.registry))
+    return TEXT.format(
+        jobs=jobs(), stream=metrics(stream.collectors), serve=metrics(serve.collectors)
+    )
 
 
 if __name__ == "__main__":

@@ -25,11 +25,19 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 QUOTED = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 DOTTED = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?:\(.*\))?$")
 WORD = re.compile(r"[A-Za-z_]\w{2,}$")
-PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|\*")  # conf/models/NAME.yaml
+PLACEHOLDER = re.compile(r"(?<![A-Za-z])[A-Z]{3,}(?![A-Za-z])|\*")  # conf/models/NAME.yaml
 # Names that are not ours and that no code of ours says.
 FOREIGN = {
-    *("np", "scipy", "mlflow", "horovod", "spark", "query"),  # query: a StreamingQuery
-    *("applyInPandas", "applyInPandasWithState", "transformWithStateInPandas"),
+    *(
+        "matplotlib",
+        "np",
+        "scipy",
+        "mlflow",
+        "horovod",
+        "spark",
+        "query",
+    ),  # query: a StreamingQuery
+    *("applyInPandas", "applyInPandasWithState", "transformWithStateInPandas", "approx_top_k"),
     *("ConcurrentAppendException", "log_model", "strace", "uv"),
     "main",  # the catalog of an example
     "flags_missing",  # put together from two words
