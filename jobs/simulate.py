@@ -60,6 +60,7 @@ class Arguments(job.Arguments):
 
 
 def run(spark: SparkSession, args: Arguments) -> job.Result:
+    """Draw days, customers and faults, write one file after the other, report."""
     from fraudlake import simulate
 
     merchants = args.merchants or max(200, args.customers * 2 // 5)
