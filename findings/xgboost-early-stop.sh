@@ -7,9 +7,9 @@
 #   that were grown until the patience ran out, and pred_contribs (as plain predict) uses all of them:
 #   the contributions add up to another score. The booster knows best_iteration and ignores it, also
 #   after saving and loading.
-# Documented: "Python Package Introduction", Early Stopping, says that xgboost.train returns the model of
-#   the last iteration; "Prediction" says that the scikit-learn interface uses the best one. What that
-#   means for contributions is said nowhere; the classifier has no method for them, so all go by the booster.
+# Documented: "Prediction", Early Stopping, says that the scikit-learn interface scores with the best
+#   iteration and the native one with all. What that means for contributions is not said; the classifier
+#   has no method for them, so everybody asks its booster.
 # What it costs: an analyst reads reasons for a transaction that may speak for the opposite of its score;
 #   where a customer is owed a reason, it is a wrong one. With a long patience the surplus trees have
 #   learned noise.
