@@ -71,12 +71,13 @@ def plan(given: Mapping[str, Any], dataset: str | None) -> Any:
     from datetime import timedelta
 
     from fraudlake.datasets import load_dataset
-    from fraudlake.errors import ConfigError
-    from fraudlake.training import split
+    from fraudlake.training import split, trial
 
-    label = load_dataset(dataset).label if dataset else None
-    if dataset and label is None:
-        raise ConfigError([f"dataset: got {dataset!r}, expected one with a label to learn from"])
+    label = None
+    if dataset:
+        described = load_dataset(dataset)
+        trial.check(described)
+        label = described.label
     label_delay = label.delay if label else timedelta(0)
     return split.plan(**{name: given[name] for name in _WINDOWS}, label_delay=label_delay)
 

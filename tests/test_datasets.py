@@ -68,6 +68,8 @@ def test_a_table_of_ranges_lies_beside_the_yaml(load, tmp_path):
         ("card_id", "_card", "_card is not one"),
         ("card_id", "card.id", "card.id is not one"),
         ("card: card_id", "card: cart_id", "cart_id is not one"),
+        ("card: card_id", "card: tx_id", "none of tx_id, event_time, amount; tx_id is not one"),
+        ("{card: card_id}", "{card: card_id, tx: tx_id}", "tx_id is not one"),
         ("delay: 3d", "delay: soon", "label.delay: got 'soon', expected a length of time"),
         ("format: csv", "format: xml", "format: got 'xml'"),
         ("format: csv", "format: csv\ntimezone: Paris", "Europe/Paris"),

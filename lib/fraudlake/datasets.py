@@ -135,8 +135,11 @@ class Dataset(BaseModel):
                     f"{', '.join(RESERVED)}; {name} is not one"
                 )
         for name in [*self.entities.values(), self.card]:
-            if name not in self.columns:
-                raise ValueError(f"entities and card to name columns; {name} is not one")
+            if name not in self.columns or name in EVENT_COLUMNS:
+                raise ValueError(
+                    f"entities and card to name columns, and none of {', '.join(EVENT_COLUMNS)}; "
+                    f"{name} is not one"
+                )
         return self
 
     def column_types(self) -> dict[str, str]:

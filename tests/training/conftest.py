@@ -29,6 +29,7 @@ features:
   - calendar: night
   - {entity: customer, operations: [count], windows: [1d]}
 """
+CATEGORIES = FEATURE_SET + "  - category: shop\n"
 XGBOOST = "kind: xgboost\nworkers: 2\nrounds: 8\nparameters: {max_depth: 2, max_bin: 64}\n"
 MLP = "kind: mlp\nworkers: 2\nhidden: [8]\nbatch_size: 64\nepochs: 3\nlearning_rate: 0.05\n"
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -58,6 +59,7 @@ def made_up():
             "amount": amount,
             "night": night,
             "customer_count_1d": rng.integers(1, 5, ROWS),
+            "shop": rng.choice(["books", "travel", None], ROWS),
             "is_fraud": rng.random(ROWS) < 1 / (1 + np.exp(-odds)),
             "known_at": event_time + pd.Timedelta(DELAY),
         }
@@ -66,9 +68,10 @@ def made_up():
 
 @pytest.fixture(scope="session")
 def conf(tmp_path_factory):
-    """YAML files of the made-up data: `dataset`, `features`, `xgboost`, `mlp`."""
+    """YAML files of the made-up data: `dataset`, `features`, `categories`, `xgboost`, `mlp`."""
     folder = tmp_path_factory.mktemp("conf")
-    texts = {"dataset": DATASET, "features": FEATURE_SET, "xgboost": XGBOOST, "mlp": MLP}
+    texts = {"dataset": DATASET, "features": FEATURE_SET, "categories": CATEGORIES}
+    texts |= {"xgboost": XGBOOST, "mlp": MLP}
     for name, text in texts.items():
         (folder / f"{name}.yaml").write_text(text)
     return {name: str(folder / f"{name}.yaml") for name in texts}
@@ -78,9 +81,9 @@ def conf(tmp_path_factory):
 def make_lake(spark, tmp_path_factory, conf):
     """A function that fills a new lake with a frame like `made_up`."""
 
-    def make(frame):
+    def make(frame, features="features"):
         lake = Lake(spark, str(tmp_path_factory.mktemp("training") / "lake"))
-        feature_set = load_feature_set(conf["features"])
+        feature_set = load_feature_set(conf[features])
         types = {feature.name: feature.sql_type for feature in feature_set.features}
         lake.create(TRANSACTIONS, {"customer_id": "bigint"}, {"dataset": conf["dataset"]})
         lake.create(FEATURES, {"customer_id": "bigint", **types})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fraudlake import job
@@ -30,6 +32,14 @@ def test_what_cannot_be_is_refused_before_spark_starts(arguments, words, sentenc
     with pytest.raises(ConfigError) as caught:
         job.parse(arguments, words)
     assert sentence in str(caught.value)
+
+
+def test_a_card_that_is_no_entity_is_refused_before_spark_starts(arguments, conf, tmp_path):
+    text = Path(conf["dataset"]).read_text().replace("card: customer_id", "card: shop")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text.replace("entities:", "  shop: {source: shop, type: string}\nentities:"))
+    with pytest.raises(ConfigError, match="got card 'shop', expected the column of one of its"):
+        job.parse(arguments, [*WINDOWS, f"dataset={mine}"])
 
 
 def test_the_handbooks_week_is_accepted(arguments):

@@ -23,6 +23,27 @@ if TYPE_CHECKING:
     from fraudlake.models.contender import Contender
 
 
+def check(dataset: Dataset) -> None:
+    """Refuse a data set that nothing can be trained on.
+
+    Raises
+    ------
+    ConfigError
+        It has no label, or its card is no entity, so that the feature table does not hold it.
+    """
+    problems = []
+    if dataset.label is None:
+        problems.append(f"dataset: got {dataset.name!r}, expected one with a label to learn from")
+    if dataset.card not in dataset.entities.values():
+        known = ", ".join(dataset.entities.values())
+        problems.append(
+            f"dataset: got card {dataset.card!r}, expected the column of one of its entities "
+            f"({known}): the features table holds no other"
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
 @dataclass(frozen=True)
 class Trial:
     """What one model is made from.
@@ -34,6 +55,11 @@ class Trial:
         the confusion counts are taken.
     seed
         Of everything drawn at random.
+
+    Raises
+    ------
+    ConfigError
+        As `check` says of the data set.
     """
 
     lake: Lake
@@ -43,6 +69,9 @@ class Trial:
     split: Split
     alerts: int
     seed: int
+
+    def __post_init__(self) -> None:
+        check(self.dataset)
 
     @property
     def columns(self) -> list[str]:
@@ -109,19 +138,12 @@ def gather(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> 
 
     Raises
     ------
-    ConfigError, DataError
+    DataError
         As `train.train` says.
     """
     from pyspark.sql import functions as F
 
     lake, split, dataset = trial.lake, trial.split, trial.dataset
-    if dataset.card not in dataset.entities.values():
-        known = ", ".join(dataset.entities.values())
-        problem = (
-            f"dataset: got card {dataset.card!r}, expected the column of one of its entities "
-            f"({known}): the features table holds no other"
-        )
-        raise ConfigError([problem])
     features = lake.read(FEATURES, made_from["features_version"])
     labels = lake.read(LABELS, made_from["labels_version"])
     whole = features.where(time_range(split.train_from, split.test_to))
@@ -134,7 +156,7 @@ def gather(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> 
         )
     held_out = (F.col("event_time") >= F.lit(split.held_out_from)).alias("held_out")
     rows = training_rows(features, labels, split)
-    encodings = _encodings(rows.where(~held_out), trial.categories)
+    encodings = _encodings(rows.where(~held_out), trial.categories, features)
     floats = [
         _number(name, encodings.get(name)).cast("float").alias(name) for name in trial.columns
     ]
@@ -164,7 +186,7 @@ def gather(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> 
     return Rows(labelled, tested, aside, days, counts, encodings)
 
 
-def _encodings(rows: DataFrame, names: Sequence[str]) -> dict[str, Encoding]:
+def _encodings(rows: DataFrame, names: Sequence[str], features: DataFrame) -> dict[str, Encoding]:
     """What the categories of each feature stand for: one pass a feature, the frequent ones kept."""
     from pyspark.sql import functions as F
 
@@ -172,12 +194,12 @@ def _encodings(rows: DataFrame, names: Sequence[str]) -> dict[str, Encoding]:
     known = rows.where("label IS NOT NULL")
     for name in names:
         sums = known.groupBy(name).agg(F.count("*").alias("n"), F.sum("label").alias("frauds"))
-        whole = sums.agg(F.sum("n"), F.sum("frauds")).first()
-        if whole is None or not 0 < (whole[1] or 0) < whole[0]:
-            continue  # one class: `gather` refuses the rows
+        ((total, frauds),) = sums.agg(F.sum("n"), F.sum("frauds")).collect()
+        if not frauds or frauds == total:
+            count(rows, "train", features)  # refuses them: a category stands for odds of fraud
         frequent = sums.where(F.col(name).isNotNull()).orderBy(F.desc("n"), name).limit(MOST)
         counts = {category: (n, frauds) for category, n, frauds in frequent.collect()}
-        found[name] = learn(counts, *whole)
+        found[name] = learn(counts, total, frauds)
     return found
 
 
