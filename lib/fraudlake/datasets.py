@@ -105,13 +105,20 @@ class Dataset(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = ""
-    format: Literal["parquet", "csv", "jsonl"]
+    format: str = Field(description="of its files: a module of `fraudlake.ingest.formats`")
     timezone: str = "UTC"
     columns: dict[str, Column]
     entities: dict[str, str]
     card: str
     label: Label | None = None
     ignore: tuple[str, ...] = Field((), description="raw fields that are dropped at the door")
+
+    @field_validator("format")
+    @classmethod
+    def _format(cls, value: str) -> str:
+        if value not in resources.formats():
+            raise ValueError(f"one of {', '.join(resources.formats())}")
+        return value
 
     @field_validator("timezone")
     @classmethod

@@ -1,4 +1,4 @@
-"""Where the shipped `conf/` and `jobs/` folders are, in a checkout and in an installed wheel."""
+"""What ships: `conf/` and `jobs/`, in a checkout and in an installed wheel; formats of files."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def names(kind: str) -> list[str]:
 def jobs() -> list[str]:
     """Names of the jobs, in alphabetical order."""
     return sorted(path.stem for path in folder("jobs").glob("[a-z]*.py"))
+
+
+def formats() -> list[str]:
+    """Names of the formats of files that can be read, in alphabetical order."""
+    return sorted(path.stem for path in (_PACKAGE / "ingest" / "formats").glob("[a-z]*.py"))
 
 
 def find(kind: str, name: str) -> Path:

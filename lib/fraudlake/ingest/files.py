@@ -1,10 +1,9 @@
-"""Files of an input: what is there, how large, and which header each CSV file has."""
+"""Files of an input: what is there, how large, and what Spark says where one cannot be read."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from fraudlake.errors import DataError
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_OPENED_AT_ONCE = 16
 # What Spark says where a file cannot be read; anything else is no matter of the input.
 _UNREADABLE = re.compile(
     r"\[(?:FAILED_READ_FILE|CANNOT_READ_FILE_FOOTER|CANNOT_MERGE_SCHEMAS|PARQUET_TYPE|PATH_NOT_FOUND"
@@ -30,6 +28,11 @@ def load(reader: Any, kind: str, path: str | list[str], **options: Any) -> DataF
     return reader.format(kind).option("recursiveFileLookup", True).options(**options).load(path)
 
 
+def stream(spark: SparkSession, max_files: int) -> Any:
+    """A reader of files as they come, so many at most in one micro-batch."""
+    return spark.readStream.option("maxFilesPerTrigger", max_files)
+
+
 def listing(spark: SparkSession, path: str) -> list[tuple[str, int]]:
     """Every file of an input with its size in bytes; of a Delta table its folder and version."""
     if is_delta(spark, path):
@@ -41,31 +44,26 @@ def listing(spark: SparkSession, path: str) -> list[tuple[str, int]]:
     return sorted((row["path"], row["length"]) for row in rows)
 
 
-def is_delta(spark: SparkSession, path: str) -> bool:
-    """True where the path is the folder of a Delta table."""
-    if re.search(r"[*?\[{]", path):
-        return False
-    log = _hadoop_path(spark, f"{path}/_delta_log")
-    return log.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(log)
-
-
-def by_header(spark: SparkSession, files: list[str]) -> dict[str, list[str]]:
-    """CSV header → files that have it; files of blank lines alone go with the first header.
+def names(spark: SparkSession, path: str, expected: str) -> list[str]:
+    """Every file of an input.
 
     Raises
     ------
     DataError
-        No file has a header.
+        There is none; `expected` says in its message what was.
     """
-    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
-        found = dict(zip(files, pool.map(lambda file: _header(spark, file), files), strict=True))
-    headers = sorted({header for header in found.values() if header})
-    if not headers:
-        raise DataError(f"input: got {', '.join(files[:3])} without a line, expected a CSV header")
-    groups: dict[str, list[str]] = {header: [] for header in headers}
-    for file, header in found.items():
-        groups[header or headers[0]].append(file)
-    return groups
+    found = [file for file, _ in listing(spark, path)]
+    if not found:
+        raise DataError(f"input: got {path} without a file in it, expected {expected}")
+    return found
+
+
+def is_delta(spark: SparkSession, path: str) -> bool:
+    """True where the path is the folder of a Delta table."""
+    if re.search(r"[*?\[{]", path):
+        return False
+    log = hadoop_path(spark, f"{path}/_delta_log")
+    return log.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(log)
 
 
 def literal(path: str) -> str:
@@ -94,25 +92,7 @@ def readable() -> Iterator[None]:
         raise DataError(f"input: {said[1].split(' SQLSTATE')[0]}") from error
 
 
-def _header(spark: SparkSession, file: str) -> str | None:
-    """First line of a file (compressed or not) that is not blank, without a byte order mark."""
-    java: Any = spark.sparkContext._jvm
-    path = _hadoop_path(spark, file)
-    system = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    codecs = java.org.apache.hadoop.io.compress.CompressionCodecFactory(system.getConf())
-    codec, stream = codecs.getCodec(path), system.open(path)
-    try:
-        plain = codec.createInputStream(stream) if codec else stream
-        text = java.java.io.InputStreamReader(plain, "UTF-8")
-        lines = java.java.io.BufferedReader(text)
-        line = lines.readLine()
-        while line is not None and not line.strip():
-            line = lines.readLine()
-    finally:
-        stream.close()
-    return None if line is None else line.removeprefix("\ufeff")
-
-
-def _hadoop_path(spark: SparkSession, path: str) -> Any:
+def hadoop_path(spark: SparkSession, path: str) -> Any:
+    """The path as Hadoop's classes take it."""
     java: Any = spark.sparkContext._jvm
     return java.org.apache.hadoop.fs.Path(path)

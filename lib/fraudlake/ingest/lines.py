@@ -1,15 +1,9 @@
-"""Lines of text as records: JSON objects, or CSV.
-
-One record is one line: a line break inside a quoted CSV field makes two broken records of it.
-"""
+"""Lines of text as records: a line that cannot be parsed is a record too, a corrupt one."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from fraudlake.errors import DataError
 from fraudlake.ingest.checks import quoted
 
 if TYPE_CHECKING:
@@ -20,8 +14,31 @@ if TYPE_CHECKING:
 _NAMES_SHOWN = 80
 
 
-def parse(lines: DataFrame, dataset: Dataset, header: str | None = None) -> DataFrame:
-    """Records from lines of text: JSON objects, or CSV where a header is given.
+class Syntax(NamedTuple):
+    """How lines are parsed: columns over `raw`, and over `parsed` once that is there.
+
+    Attributes
+    ----------
+    parsed
+        The parsed value.
+    fields
+        Struct of strings, one for each of `dataset.raw_fields()`.
+    broken
+        What was expected of the line, null where it is sound.
+    unknown, absent
+        Names of fields, arrays of strings: those that the data set does not name, and those that
+        it names and the line does not have.
+    """
+
+    parsed: Column
+    fields: Column
+    broken: Column
+    unknown: Column
+    absent: Column
+
+
+def parse(lines: DataFrame, syntax: Syntax, header: str | None = None) -> DataFrame:
+    """Records from lines of text.
 
     Parameters
     ----------
@@ -29,7 +46,7 @@ def parse(lines: DataFrame, dataset: Dataset, header: str | None = None) -> Data
         Columns `raw` and `source_file` (strings), and any others; batch or stream. Where there is a
         column `broken`, it says why a record is corrupt before its text is looked at.
     header
-        The header line of CSV; lines equal to it are no records.
+        Lines equal to it are no records.
 
     Returns
     -------
@@ -45,19 +62,10 @@ def parse(lines: DataFrame, dataset: Dataset, header: str | None = None) -> Data
     blank = F.when(F.btrim(raw, F.lit(" \t")) == "", F.lit("expected a record, not a blank line"))
     lines = lines.withColumn("broken", F.coalesce(*given, as_text, blank))
     lines = lines.withColumn("raw", F.make_valid_utf8(raw))
-    if header is None:
-        parsed, fields, broken, names = _json(dataset)
-        extra = F.array_except(names, F.lit([*dataset.raw_fields(), *dataset.ignore]))
-        extra = F.transform(extra, lambda name: F.left(name, F.lit(_NAMES_SHOWN)))
-        lacking = F.array_except(F.lit(dataset.raw_fields()), names)
-    else:
-        columns = split_header(header)
+    if header is not None:
         lines = lines.where(raw != header)
-        parsed, fields, broken = _csv(header, columns, dataset)
-        extra = F.lit(unknown(columns, dataset))
-        lacking = F.lit([name for name in dataset.raw_fields() if name not in columns])
-    records = lines.withColumn("parsed", parsed)
-    records = records.withColumn("broken", F.coalesce("broken", broken))
+    records = lines.withColumn("parsed", syntax.parsed)
+    records = records.withColumn("broken", F.coalesce("broken", syntax.broken))
     said = F.concat(F.lit("got "), quoted(raw), F.lit(", "), F.col("broken"))
     records = records.withColumn("corrupt", F.when(F.col("broken").isNotNull(), said))
     good = F.col("corrupt").isNull()
@@ -65,38 +73,16 @@ def parse(lines: DataFrame, dataset: Dataset, header: str | None = None) -> Data
     return records.select(
         "raw",
         "source_file",
-        F.when(good, fields).alias("fields"),
+        F.when(good, syntax.fields).alias("fields"),
         "corrupt",
-        F.when(good, extra.cast("array<string>")).otherwise(none).alias("unknown"),
-        F.when(good, lacking.cast("array<string>")).otherwise(none).alias("absent"),
+        F.when(good, syntax.unknown.cast("array<string>")).otherwise(none).alias("unknown"),
+        F.when(good, syntax.absent.cast("array<string>")).otherwise(none).alias("absent"),
         *others,
     )
 
 
-def split_header(header: str) -> list[str]:
-    """Names of the columns in a CSV header.
-
-    Raises
-    ------
-    DataError
-        A name is there twice.
-    """
-    names = [name.strip() for name in next(csv.reader([header]))]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(
-            f"input: got the CSV header {header} with {', '.join(twice)} twice, expected once"
-        )
-    return names
-
-
-def unknown(names: Iterable[str], dataset: Dataset) -> list[str]:
-    """Names of fields that the data set neither reads nor ignores."""
-    return [name for name in names if name not in (*dataset.raw_fields(), *dataset.ignore)]
-
-
-def _json(dataset: Dataset) -> tuple[Column, Column, Column, Column]:
-    """How to parse a JSON line: parsed value, fields, what is broken, names of the fields.
+def json_objects(dataset: Dataset) -> Syntax:
+    """Each line is a JSON object.
 
     The record is put into an object that ends with a field of ours: Spark stops reading where a
     value ends, so anything behind the record would go unseen. Values are variants, which keep 38
@@ -123,42 +109,7 @@ def _json(dataset: Dataset) -> tuple[Column, Column, Column, Column]:
         F.size(names) > F.size(F.array_distinct(names)),
         F.lit("expected one JSON object with each field once"),
     )
-    return parsed, fields, broken, names
-
-
-def _csv(header: str, columns: list[str], dataset: Dataset) -> tuple[Column, Column, Column]:
-    """How to parse a CSV line: parsed value, fields, what is broken.
-
-    A line that names every column of the data set is the header of other files, with the columns in
-    another order: the run stops rather than take one column for another. (Spark may ask this of the
-    files' own header before it drops that.)
-    """
-    from pyspark.sql import functions as F
-
-    raw = F.col("raw")
-    place = {name: f"c{number}" for number, name in enumerate(columns)}
-    schema = ", ".join(f"{position} string" for position in [*place.values(), "broken"])
-    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "broken", "escape": '"'}
-    parsed = F.from_csv(raw, schema, options)
-
-    def text(field: str) -> Column:
-        found = F.col(f"parsed.{place[field]}") if field in place else F.lit(None).cast("string")
-        return found.alias(field)
-
-    fields = F.struct(*[text(field) for field in dataset.raw_fields()])
-    quotes = F.length(raw) - F.length(F.replace(raw, F.lit('"')))
-    named = [field for field in dataset.raw_fields() if field in place]
-    words = F.split(F.replace(raw, F.lit('"')), " *, *")
-    names_all = raw.contains(named[0]) & (F.size(F.array_except(F.lit(named), words)) == 0)
-    foreign = (raw != header) & names_all
-    expected = F.lit(f"', expected the header '{','.join(columns)}' as in the files read before")
-    stop = F.raise_error(F.concat(F.col("source_file"), F.lit(": got '"), raw, expected))
-    broken = (
-        F.when(foreign, stop.cast("string"))
-        .when(quotes % 2 == 1, F.lit("expected a closing quote"))
-        .when(
-            F.col("parsed.broken").isNotNull(),
-            F.lit(f"expected {len(columns)} comma-separated fields"),
-        )
-    )
-    return parsed, fields, broken
+    extra = F.array_except(names, F.lit([*dataset.raw_fields(), *dataset.ignore]))
+    extra = F.transform(extra, lambda name: F.left(name, F.lit(_NAMES_SHOWN)))
+    lacking = F.array_except(F.lit(dataset.raw_fields()), names)
+    return Syntax(parsed, fields, broken, extra, lacking)
