@@ -126,7 +126,7 @@ def test_each_transaction_asked_for_alone_equals_the_whole(
     """All are remembered, in two partitions; none counts twice, and those asked with it not."""
     payments, labels = frames
     feature_set, dataset = load_feature_set("full"), load_dataset("simulated")
-    stores = [tasks.TRANSACTIONS, tasks.LABELS, *feature_set.by_entity()]
+    stores = [*tasks.Store, *feature_set.by_entity()]
     places = {
         store: tasks.Place(str(tmp_path / str(number)), (), "w0", 2)
         for number, store in enumerate(stores)

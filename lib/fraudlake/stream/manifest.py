@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from fraudlake.errors import DataError
-from fraudlake.features.state.tasks import LABELS, TRANSACTIONS, Place
+from fraudlake.features.state.tasks import Place, Store
 
 if TYPE_CHECKING:
     from fraudlake.features.definition.feature_set import FeatureSet
@@ -121,7 +121,7 @@ class StateFolder:
             )
 
     def _stores(self) -> list[str]:
-        return [TRANSACTIONS, LABELS, *self.feature_set.by_entity()]
+        return [*Store, *self.feature_set.by_entity()]
 
     def _store_folder(self, store: str) -> Path:
         return self.folder / "runs" / store.replace(",", "+")

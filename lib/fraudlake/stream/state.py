@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 from fraudlake import atomic
 from fraudlake.errors import DataError
 from fraudlake.features.state import micro_batch
-from fraudlake.features.state.tasks import LABELS as STORE_OF_LABELS
-from fraudlake.features.state.tasks import Place
+from fraudlake.features.state.tasks import Place, Store
 from fraudlake.instants import time_range
 from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES
 from fraudlake.session import slots
@@ -137,7 +136,7 @@ class StreamState(StateFolder):
             labels_version, newest = before.labels_version, before.newest
             written = (self._name(BATCH, before.batch_id),)
             runs = {
-                store: names + (() if store == STORE_OF_LABELS else written)
+                store: names + (() if store == Store.LABELS else written)
                 for store, names in before.runs.items()
             }
         self._adopt_compacted(runs)
@@ -147,7 +146,7 @@ class StreamState(StateFolder):
             changes = micro_batch.changes_between(self.history.lake, labels_version, version)
             places = self._places(runs, name, self.partitions)
             micro_batch.relabel(changes, self.feature_set, places)
-            runs |= {store: (*runs[store], name) for store in (STORE_OF_LABELS, *self._rated)}
+            runs |= {store: (*runs[store], name) for store in (Store.LABELS, *self._rated)}
         newest = max(newest, last)
         made = BatchManifest(batch_id, decision, version, newest, runs, versions, sole_writer)
         self._forget(numbers, made)

@@ -16,19 +16,18 @@ from fraudlake.features.definition.feature import Feature, key_columns
 from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.features.state.tasks import (
     KEY,
-    LABELS,
     PARTITION,
-    TRANSACTIONS,
     ChangesTask,
     FreshTask,
     LabelsTask,
     MergeTask,
     Place,
+    Store,
     WindowsTask,
 )
 from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
-from fraudlake.lake.tables import LABELS as LABELS_TABLE
+from fraudlake.lake.tables import LABELS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -85,13 +84,13 @@ def fresh(rows: DataFrame, places: Mapping[str, Place], keys: Mapping[str, Colum
     """
     from pyspark.sql.types import ArrayType, LongType, StructType
 
-    place = places[TRANSACTIONS]
+    place = places[Store.TRANSACTIONS]
     rows = rows.withColumns({KEY + entity: key for entity, key in keys.items()})
     carried = [name for name in rows.columns if name != "raw" and not name.startswith(KEY)]
     schema = StructType([rows.schema[name] for name in carried]).add(
         columns.CHANGES, ArrayType(LongType())
     )
-    kernel = FreshTask(place, places[LABELS], tuple(carried), tuple(keys))
+    kernel = FreshTask(place, places[Store.LABELS], tuple(carried), tuple(keys))
     by = rows["tx_id"]
     return placed(rows, by, place).mapInArrow(kernel, schema)
 
@@ -201,11 +200,11 @@ def remember(
     chosen = rows.select(
         "tx_id", "event_time", *(key.alias(KEY + entity) for entity, key in keys.items())
     )
-    place = places[TRANSACTIONS]
-    fresh_task = FreshTask(place, places[LABELS], (), tuple(keys))
+    place = places[Store.TRANSACTIONS]
+    fresh_task = FreshTask(place, places[Store.LABELS], (), tuple(keys))
     _run(placed(chosen, chosen["tx_id"], place), fresh_task)
     waiting = _signed(changes.join(rows.select("tx_id"), "tx_id", "left_anti"))
-    labels_task = LabelsTask(place, places[LABELS], ())
+    labels_task = LabelsTask(place, places[Store.LABELS], ())
     _run(placed(waiting, waiting["tx_id"], place), labels_task)
 
 
@@ -220,10 +219,10 @@ def relabel(changes: DataFrame, feature_set: FeatureSet, places: Mapping[str, Pl
     """
     from pyspark.sql import functions as F
 
-    place, entities = places[TRANSACTIONS], rated(feature_set)
+    place, entities = places[Store.TRANSACTIONS], rated(feature_set)
     fields = ["tx_id bigint", "event_time bigint", "known bigint", "change bigint"]
     fields += [f"`{KEY}{e}/{kind}` {kind}" for e in entities for kind in ("bigint", "string")]
-    task = LabelsTask(place, places[LABELS], tuple(entities))
+    task = LabelsTask(place, places[Store.LABELS], tuple(entities))
     come = placed(changes, changes["tx_id"], place)
     with cached(come.mapInArrow(task, ", ".join(fields))) as come:
         come.write.format("noop").mode("overwrite").save()
@@ -244,7 +243,7 @@ def label_history(lake: Lake, version: int) -> DataFrame:
     """
     if version < 0:
         return lake.spark.createDataFrame([], f"tx_id bigint, {columns.CHANGES} array<bigint>")
-    return label_changes(lake.read(LABELS_TABLE, version))
+    return label_changes(lake.read(LABELS, version))
 
 
 def changes_between(lake: Lake, after: int, until: int) -> DataFrame:
@@ -257,7 +256,7 @@ def changes_between(lake: Lake, after: int, until: int) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    touched = lake.changes(LABELS_TABLE, after, until).select("tx_id").distinct()
+    touched = lake.changes(LABELS, after, until).select("tx_id").distinct()
     now, before = (
         _signed(label_history(lake, version).join(touched, "tx_id", "left_semi"))
         for version in (until, after)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +26,15 @@ if TYPE_CHECKING:
     from fraudlake.features.state.points import Arrays, Keys
     from fraudlake.features.state.sorted_runs import Batch, Run
 
-# Stores beside those of the entities, by transaction: what has come; labels of what has not come.
-TRANSACTIONS, LABELS = "transactions", "labels"
 KEY = "_key_"  # prefix of the columns that hold the keys of entities
 PARTITION = "_partition"  # of the state, where a row belongs
+
+
+class Store(StrEnum):
+    """Stores beside those of the entities, by transaction: what came; labels of what did not."""
+
+    TRANSACTIONS = "transactions"
+    LABELS = "labels"
 
 
 @dataclass(frozen=True)
@@ -365,7 +371,7 @@ class MergeTask:
         for partition in (number for batch in batches for number in batch["id"].to_pylist()):
             for store, place in self.places.items():
                 runs = [run_files.read(path) for path in place.paths(partition)]
-                if store not in (TRANSACTIONS, LABELS):
+                if store not in tuple(Store):
                     made = sorted_runs.merge(
                         [sorted_runs.Run(arrays) for arrays in runs], self.oldest
                     ).arrays
@@ -374,7 +380,7 @@ class MergeTask:
                 held = [arrays for arrays in runs if arrays]
                 merged = {n: np.concatenate([a[n] for a in held]) for n in (held or [{}])[0]}
                 if merged:
-                    time = merged["event_time" if store == TRANSACTIONS else "known"]
+                    time = merged["event_time" if store == Store.TRANSACTIONS else "known"]
                     order = np.argsort(merged["tx_id"], kind="stable")
                     order = order[time[order] >= self.oldest]
                     merged = {name: values[order] for name, values in merged.items()}
