@@ -74,13 +74,15 @@ def _numbers(text: Column, edge: str) -> Column:
     """
     from pyspark.sql import functions as F
 
-    found = [
+    candidates = [
         F.regexp_extract_all(
             text, F.lit(rf"(?<!{edge})(?=(\d(?:[ -]?\d){{{length - 1}}}(?!{edge})))"), F.lit(1)
         )
         for length in _LENGTHS
     ]
-    return F.filter(F.concat(*found), lambda number: F.call_function("luhn_check", _digits(number)))
+    return F.filter(
+        F.concat(*candidates), lambda number: F.call_function("luhn_check", _digits(number))
+    )
 
 
 def _digits(number: Column) -> Column:

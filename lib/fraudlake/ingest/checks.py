@@ -97,11 +97,11 @@ def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[
         sources |= {"known_at": known_from}
     kinds = {**dataset.column_types(), "is_fraud": "boolean", "known_at": "timestamp"}
 
-    kept = [F.col(name) for name in columns if name not in ("fields", "corrupt")]
+    carried = [F.col(name) for name in columns if name not in ("fields", "corrupt")]
     texts = F.struct(
         *[_text(source, F.col("fields")).alias(name) for name, source in sources.items()]
     )
-    split = [*kept, F.col("corrupt").alias("_corrupt"), texts.alias("_texts")]
+    split = [*carried, F.col("corrupt").alias("_corrupt"), texts.alias("_texts")]
 
     def value(name: str) -> Column:
         text, column = F.col("_texts")[name], dataset.columns.get(name)
@@ -112,7 +112,7 @@ def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[
         return _typed(text, kinds[name], dataset.timezone)
 
     typed = [value(name).alias(name) for name in sources]
-    values = [*kept, F.col("_corrupt"), F.col("_texts"), *typed]
+    values = [*carried, F.col("_corrupt"), F.col("_texts"), *typed]
 
     problems = [p for name, column in dataset.columns.items() for p in _problems(name, column)]
     # A literal: MERGE replaces current_timestamp() in its source, which then misses Spark's cache.
@@ -125,22 +125,22 @@ def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[
     problems += [
         _type_problem(name, kinds[name]) for name in ("is_fraud", "known_at") if name in sources
     ]
-    known = F.lit(None).cast("timestamp")
+    known_at = F.lit(None).cast("timestamp")
     if label:
-        known = F.col("event_time") + F.lit(label.delay)
+        known_at = F.col("event_time") + F.lit(label.delay)
     if known_from:
         too_soon = F.col("known_at") < F.col("event_time")
         problems.append(_problem("known_at", too_soon, "a time not before event_time"))
-        known = F.coalesce("known_at", known)
+        known_at = F.coalesce("known_at", known_at)
     fraud = F.col("is_fraud") if label else F.lit(None).cast("boolean")
-    found = [
+    results = [
         *(F.col(name) for name in dataset.columns),
         fraud.alias("is_fraud"),
-        F.when(fraud.isNotNull(), known).alias("known_at"),
-        *kept,
+        F.when(fraud.isNotNull(), known_at).alias("known_at"),
+        *carried,
         _rendered(F.array_compact(F.array(*problems))).alias("reasons"),
     ]
-    return [split, values, found]
+    return [split, values, results]
 
 
 def event_time(records: DataFrame, dataset: Dataset) -> Column:
@@ -262,24 +262,24 @@ def _problems(name: str, column: Field) -> list[Column]:
     minimum = column.minimum
     if name == "amount":
         minimum = max(minimum or 0.0, 0.0)
-    found = [_type_problem(name, column.type)]
+    problems = [_type_problem(name, column.type)]
     if column.required:
         wanted = _WANTED.get(column.type, column.type)
-        found.append(_problem(name, text.isNull(), wanted))
+        problems.append(_problem(name, text.isNull(), wanted))
     for bound, beyond, words in (
         (minimum, operator.lt, "at least"),
         (column.maximum, operator.gt, "at most"),
     ):
         if bound is not None:
             exact = _exact(bound)
-            found.append(_problem(name, beyond(value, exact), f"{words} {exact}"))
+            problems.append(_problem(name, beyond(value, exact), f"{words} {exact}"))
     if column.values is not None:
         other = ~value.cast("string").isin(list(column.values))
-        found.append(_problem(name, other, f"one of {', '.join(column.values)}"))
+        problems.append(_problem(name, other, f"one of {', '.join(column.values)}"))
     if column.type == "string":
         wanted, got = "text without card numbers", F.lit("a card number")
-        found.append(_problem(name, cards.holds_card_number(text), wanted, got))
-    return found
+        problems.append(_problem(name, cards.holds_card_number(text), wanted, got))
+    return problems
 
 
 def _type_problem(name: str, kind: str) -> Column:

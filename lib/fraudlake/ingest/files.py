@@ -52,10 +52,10 @@ def names(spark: SparkSession, path: str, expected: str) -> list[str]:
     DataError
         There is none; `expected` says in its message what was.
     """
-    found = [file for file, _ in listing(spark, path)]
-    if not found:
+    files = [file for file, _ in listing(spark, path)]
+    if not files:
         raise DataError(f"input: got {path} without a file in it, expected {expected}")
-    return found
+    return files
 
 
 def is_delta(spark: SparkSession, path: str) -> bool:
@@ -86,10 +86,10 @@ def readable() -> Iterator[None]:
                 f"input: Kafka no longer has records that were not read yet ({reason}), "
                 "expected every offset since the last batch: docs/operating.md says what to do"
             ) from error
-        said = _UNREADABLE.search(str(error))
-        if said is None:
+        match = _UNREADABLE.search(str(error))
+        if match is None:
             raise
-        raise DataError(f"input: {said[1].split(' SQLSTATE')[0]}") from error
+        raise DataError(f"input: {match[1].split(' SQLSTATE')[0]}") from error
 
 
 def hadoop_path(spark: SparkSession, path: str) -> Any:

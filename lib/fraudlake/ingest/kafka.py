@@ -68,8 +68,8 @@ def named(path: str, properties: str | None = None, schemas: str | None = None) 
     >>> named("kafka://127.0.0.1:9092/payments").name
     'payments'
     """
-    found = KAFKA_TOPIC.match(path)
-    if not found:
+    address = KAFKA_TOPIC.match(path)
+    if not address:
         if is_topic(path):
             raise ConfigError([f"input: got {path}, expected kafka://host:port[,host:port]/topic"])
         given = [f"{k}: got {v}" for k, v in (("kafka", properties), ("avro", schemas)) if v]
@@ -77,7 +77,7 @@ def named(path: str, properties: str | None = None, schemas: str | None = None) 
             [f"{what}, expected it only beside input=kafka://host:port/topic" for what in given]
         )
     settings = _settings(Path(properties)) if properties else {}
-    return Topic(found[1], found[2], settings, avro.schemas(Path(schemas)) if schemas else {})
+    return Topic(address[1], address[2], settings, avro.schemas(Path(schemas)) if schemas else {})
 
 
 def problems(given: Mapping[str, Any]) -> list[str]:
@@ -168,9 +168,9 @@ def offsets(spark: SparkSession, topic: Topic) -> dict[int, tuple[int, int]]:
     patience = java.java.time.Duration.ofSeconds(_PATIENCE_S)
     try:
         with closing(java.org.apache.kafka.clients.consumer.KafkaConsumer(settings)) as consumer:
-            found = consumer.partitionsFor(topic.name, patience)
+            partitions = consumer.partitionsFor(topic.name, patience)
             at = java.java.util.ArrayList()
-            for info in found or []:
+            for info in partitions or []:
                 at.add(java.org.apache.kafka.common.TopicPartition(topic.name, info.partition()))
             first, following = consumer.beginningOffsets(at), consumer.endOffsets(at)
     except Py4JJavaError as error:
@@ -201,9 +201,9 @@ def _records(reader: Any, topic: Topic, **options: str) -> DataFrame:
         .load()
     )
     offset = F.lpad(F.col("offset").cast("string"), _OFFSET_DIGITS, "0")
-    place = F.concat(F.lit(f"kafka://{topic.name}/"), F.col("partition"), F.lit("/"), offset)
+    source_file = F.concat(F.lit(f"kafka://{topic.name}/"), F.col("partition"), F.lit("/"), offset)
     records = rows.select(
-        "value", place.alias("source_file"), F.col("timestamp").alias("published_at")
+        "value", source_file.alias("source_file"), F.col("timestamp").alias("published_at")
     )
     if topic.schemas:
         return avro.to_text(records, topic.schemas)

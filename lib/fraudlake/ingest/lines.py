@@ -66,8 +66,8 @@ def parse(lines: DataFrame, syntax: Syntax, header: str | None = None) -> DataFr
         lines = lines.where(raw != header)
     records = lines.withColumn("parsed", syntax.parsed)
     records = records.withColumn("broken", F.coalesce("broken", syntax.broken))
-    said = F.concat(F.lit("got "), quoted(raw), F.lit(", "), F.col("broken"))
-    records = records.withColumn("corrupt", F.when(F.col("broken").isNotNull(), said))
+    sentence = F.concat(F.lit("got "), quoted(raw), F.lit(", "), F.col("broken"))
+    records = records.withColumn("corrupt", F.when(F.col("broken").isNotNull(), sentence))
     good = F.col("corrupt").isNull()
     none = F.lit([]).cast("array<string>")
     return records.select(

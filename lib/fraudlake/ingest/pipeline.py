@@ -108,14 +108,14 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
         F.struct(*dataset.columns).alias("_content"),
         label.alias("_label"),
     )
-    rows = _beside_standing(lake, rows, dataset)
+    rows = _beside_existing(lake, rows, dataset)
     same_place = Window.partitionBy("_place", "_good")
     ordered = same_place.orderBy("source_file", "raw")
     whole = ordered.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    rows = rows.withColumn("_stands", F.coalesce("_standing", F.first("_content").over(ordered)))
-    rows = rows.withColumn("_same", F.col("_stands").eqNullSafe(F.col("_content")))
+    rows = rows.withColumn("_accepted", F.coalesce("_existing", F.first("_content").over(ordered)))
+    rows = rows.withColumn("_same", F.col("_accepted").eqNullSafe(F.col("_content")))
     first_label = F.first(F.when(F.col("_same"), F.col("_label")), ignorenulls=True).over(whole)
-    rows = rows.withColumn("_says", F.coalesce("_stated", first_label))
+    rows = rows.withColumn("_accepted_label", F.coalesce("_existing_label", first_label))
     rows = rows.withColumn("_number", F.row_number().over(ordered))
 
     rows = rows.withColumn("_differing", F.concat_ws(", ", *_differences(dataset)))
@@ -134,48 +134,48 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
         *dataset.columns,
         "source_file",
         F.when(rejected, F.lit("rejected"))
-        .when(first & F.col("_standing").isNull(), F.lit("new"))
+        .when(first & F.col("_existing").isNull(), F.lit("new"))
         .otherwise(F.lit("duplicate"))
         .alias("_status"),
         F.when(conflict, F.array(sentence)).otherwise(F.col("reasons")).alias("reasons"),
         F.when(rejected, F.col("raw")).alias("raw"),
-        F.when(F.col("_good") & first & F.col("_stated").isNull(), F.col("_says")).alias(
-            "_statement"
-        ),
+        F.when(
+            F.col("_good") & first & F.col("_existing_label").isNull(), F.col("_accepted_label")
+        ).alias("_statement"),
         "unknown",
         "absent",
     )
 
 
-def _beside_standing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame:
-    """Adds what the lake holds: `_standing` (content of the transaction), `_stated` (its label)."""
+def _beside_existing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame:
+    """Adds what the lake holds of a transaction: `_existing` (its content), `_existing_label`."""
     from pyspark.sql import functions as F
 
     version = lake.version(TRANSACTIONS)
     if version < 0 or lake.read(TRANSACTIONS).isEmpty():
         return rows.select(
             "*",
-            F.lit(None).cast(rows.schema["_content"].dataType).alias("_standing"),
-            F.lit(None).cast(rows.schema["_label"].dataType).alias("_stated"),
+            F.lit(None).cast(rows.schema["_content"].dataType).alias("_existing"),
+            F.lit(None).cast(rows.schema["_label"].dataType).alias("_existing_label"),
         )
     lake.create(LABELS)
     # The run's keys go to the history, so that the history does not go through a shuffle. Versions
     # are named because a write to a table drops what is cached of its newest state.
     keys = rows.select("tx_id").where("tx_id IS NOT NULL")
-    standing = (
+    contents = (
         lake.read(TRANSACTIONS, version)
         .join(keys, "tx_id", "left_semi")
-        .select(F.col("tx_id").alias("_place"), F.struct(*dataset.columns).alias("_standing"))
+        .select(F.col("tx_id").alias("_place"), F.struct(*dataset.columns).alias("_existing"))
     )
-    stated = (
+    labels = (
         lake.read(LABELS, lake.version(LABELS))
         .where(F.col("source") == dataset.name)
         .join(keys, "tx_id", "left_semi")
         .groupBy(F.col("tx_id").alias("_place"))
-        .agg(F.min_by(F.struct("is_fraud", "known_at"), "known_at").alias("_stated"))
+        .agg(F.min_by(F.struct("is_fraud", "known_at"), "known_at").alias("_existing_label"))
     )
-    known = standing.join(stated, "_place", "left").withColumn("_good", F.lit(True))
-    return rows.join(known, ["_place", "_good"], "left")
+    existing = contents.join(labels, "_place", "left").withColumn("_good", F.lit(True))
+    return rows.join(existing, ["_place", "_good"], "left")
 
 
 def _differences(dataset: Dataset) -> list[Column]:
@@ -189,13 +189,16 @@ def _differences(dataset: Dataset) -> list[Column]:
     def differs(name: str, a: str, b: str) -> Column:
         return F.when(~F.col(a)[name].eqNullSafe(F.col(b)[name]), F.lit(name))
 
-    both = F.col("_label").isNotNull() & F.col("_says").isNotNull()
-    said = ["is_fraud"]
+    both = F.col("_label").isNotNull() & F.col("_accepted_label").isNotNull()
+    compared = ["is_fraud"]
     if dataset.label and dataset.label.known_at:
-        said.append("known_at")
+        compared.append("known_at")
     return [
-        *[differs(name, "_content", "_stands") for name in dataset.columns],
-        *[F.when(F.col("_same") & both, differs(name, "_label", "_says")) for name in said],
+        *[differs(name, "_content", "_accepted") for name in dataset.columns],
+        *[
+            F.when(F.col("_same") & both, differs(name, "_label", "_accepted_label"))
+            for name in compared
+        ],
     ]
 
 
@@ -228,19 +231,19 @@ def _count(outcome: DataFrame) -> dict[str, Counter[str]]:
     """Records by status, by kind of reason, by unknown field and by absent field, in one pass."""
     from pyspark.sql import functions as F
 
-    def words(topic: str, found: Column) -> Column:
+    def words(topic: str, column: Column) -> Column:
         return F.transform(
-            found, lambda word: F.struct(F.lit(topic).alias("topic"), word.alias("word"))
+            column, lambda word: F.struct(F.lit(topic).alias("topic"), word.alias("word"))
         )
 
     statement = F.when(F.col("_statement").isNotNull(), F.lit("statement"))
-    found = F.concat(
+    topics = F.concat(
         words("status", F.array_compact(F.array("_status", statement))),
         words("reason", F.array_distinct(F.transform("reasons", checks.kind))),
         words("absent", F.col("absent")),
         words("unknown", F.col("unknown")),
     )
-    listed = outcome.select(F.explode(found).alias("found")).select("found.*")
+    listed = outcome.select(F.explode(topics).alias("word")).select("word.*")
     counted = listed.groupBy("topic", "word").count()
     first = counted.orderBy(F.col("topic") == "unknown", F.desc("count"), "word").limit(
         _WORDS_SHOWN

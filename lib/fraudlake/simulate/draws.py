@@ -60,7 +60,7 @@ def normal(key: Keys, name: str) -> Floats:
     return np.asarray(radius * np.cos(2 * np.pi * uniform(key, name + " angle")), np.float64)
 
 
-def between(u: Floats, low: int, high: int) -> Ints:
+def integers(u: Floats, low: int, high: int) -> Ints:
     """Uniform draws as whole numbers from low to high, both included."""
     return low + (u * (high - low + 1)).astype(np.int64)
 

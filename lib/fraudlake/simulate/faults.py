@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fraudlake.simulate.behaviour import Columns, row_keys, visits
-from fraudlake.simulate.draws import Ints, between, uniform
+from fraudlake.simulate.draws import Ints, integers, uniform
 from fraudlake.simulate.world import World
 
 LATE_DAYS = 3  # a late record comes 1 to 3 days after its day
@@ -83,11 +83,11 @@ def arriving(
         rows = visits(world, customer, event_day)
         key = row_keys(world, rows)
         delay = np.where(
-            uniform(key, "late") < faults.late, between(uniform(key, "delay"), 1, LATE_DAYS), 0
+            uniform(key, "late") < faults.late, integers(uniform(key, "delay"), 1, LATE_DAYS), 0
         )
         delay[event_day + delay > last_day] = 0
         arrives = event_day + delay
-        again = np.minimum(arrives + between(uniform(key, "again"), 0, REPEAT_DAYS), last_day)
+        again = np.minimum(arrives + integers(uniform(key, "again"), 0, REPEAT_DAYS), last_day)
         for form, here in (
             (RECORD, arrives == day),
             (DUPLICATE, (again == day) & (uniform(key, "duplicate") < faults.duplicates)),
@@ -96,7 +96,7 @@ def arriving(
             part = {name: column[here] for name, column in rows.items()}
             part["form"] = np.full(here.sum(), form)
             part["late"] = delay[here] > 0
-            kind = between(uniform(key[here], "break"), 0, len(BREAKS) - 1)
+            kind = integers(uniform(key[here], "break"), 0, len(BREAKS) - 1)
             part["broken"] = kind if form == MALFORMED else np.full(here.sum(), -1)
             parts.append(part)
     return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fraudlake.simulate.draws import Floats, Ints, Keys, between, keyed, uniform
+from fraudlake.simulate.draws import Floats, Ints, Keys, integers, keyed, uniform
 from fraudlake.simulate.world import World
 
 BLOCK = 32  # days; no episode is longer, so it ends in the next block at the latest
@@ -65,8 +65,8 @@ def episodes(
     found = np.zeros(ids.shape, np.uint64)
     for block in (day // BLOCK - 1, day // BLOCK):
         key = keyed(seed, name, ids, block)
-        first = block * BLOCK + between(uniform(key, "first"), 0, BLOCK - 1)
-        length = between(uniform(key, "length"), shortest, longest)
+        first = block * BLOCK + integers(uniform(key, "first"), 0, BLOCK - 1)
+        length = integers(uniform(key, "length"), shortest, longest)
         now = (uniform(key, "happens") < chance) & (first <= day) & (day < first + length)
         running |= now
         found = np.where(now, key, found)
@@ -83,9 +83,9 @@ def of_kind(world: World, kind: int, ids: Ints, day: Ints) -> Episodes:
 def thefts(world: World, kind: int, customer: Ints, day: int) -> tuple[Episodes, Ints]:
     """Episodes of a customer's kind on a day, and how many transactions the thief adds."""
     it, days = KINDS[kind], np.full(customer.shape, day)
-    found = of_kind(world, kind, customer, days)
+    theft = of_kind(world, kind, customer, days)
     u = uniform(keyed(world.seed, it.name + " size", customer, days), "size")
-    return found, np.where(found.running, between(u, it.least, it.most), 0)
+    return theft, np.where(theft.running, integers(u, it.least, it.most), 0)
 
 
 def turned(world: World, key: Keys, merchant: Ints, terminal: Ints, day: Ints) -> Ints:
@@ -114,5 +114,5 @@ def known_after(key: Keys, kind: Ints) -> Ints:
 def ring(world: World, incident: Keys, day: Ints) -> Keys:
     """The gang behind a card test: it tests many customers' cards at one merchant for 8 days."""
     gangs = max(1, world.customers // 2500)
-    which = between(uniform(incident, "gang"), 0, gangs - 1)
+    which = integers(uniform(incident, "gang"), 0, gangs - 1)
     return keyed(world.seed, "gang", day // 8, which)

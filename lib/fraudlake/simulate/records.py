@@ -106,6 +106,6 @@ def _time(millis: Ints) -> pa.Array:
 def _break(texts: pa.Array, where: np.ndarray, way: Any) -> pa.Array:
     if way.into is None:
         return pc.if_else(pa.array(where), pa.scalar(None, pa.string()), texts)
-    found = texts.filter(pa.array(where))
-    changed = pc.replace_substring_regex(found, way.pattern, way.into, max_replacements=1)
+    broken = texts.filter(pa.array(where))
+    changed = pc.replace_substring_regex(broken, way.pattern, way.into, max_replacements=1)
     return pc.replace_with_mask(texts, pa.array(where), changed)

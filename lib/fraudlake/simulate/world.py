@@ -14,7 +14,7 @@ import numpy as np
 from fraudlake.simulate.draws import (
     Floats,
     Ints,
-    between,
+    integers,
     keyed,
     normal,
     pick,
@@ -132,7 +132,7 @@ class World:
 
     def abroad(self, u: Floats) -> Ints:
         """Uniform draws as places abroad."""
-        return 1 + self.areas.towns + between(u, 0, len(ABROAD) - 1)
+        return 1 + self.areas.towns + integers(u, 0, len(ABROAD) - 1)
 
     def merchant(self, area: Ints, u: Floats) -> Ints:
         """Uniform draws as merchants of the given areas, by popularity."""
@@ -158,7 +158,7 @@ class World:
     def tills(self, merchant: Ints) -> Ints:
         """Number of terminals of merchants: one online, else 1 to 4."""
         u = uniform(keyed(self.seed, "merchant", merchant), "tills")
-        return np.where(self.area(merchant) == 0, 1, between(u, 1, TERMINALS_PER_MERCHANT))
+        return np.where(self.area(merchant) == 0, 1, integers(u, 1, TERMINALS_PER_MERCHANT))
 
     def terminal(self, merchant: Ints, u: Floats) -> Ints:
         """Uniform draws as terminals of the given merchants; a terminal id names its merchant."""

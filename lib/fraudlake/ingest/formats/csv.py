@@ -122,18 +122,19 @@ def _syntax(header: str, dataset: Dataset) -> Syntax:
     from pyspark.sql import functions as F
 
     raw, columns = F.col("raw"), _columns(header)
-    place = {name: f"c{number}" for number, name in enumerate(columns)}
-    schema = ", ".join(f"{position} string" for position in [*place.values(), "broken"])
+    positions = {name: f"c{number}" for number, name in enumerate(columns)}
+    schema = ", ".join(f"{position} string" for position in [*positions.values(), "broken"])
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "broken", "escape": '"'}
     parsed = F.from_csv(raw, schema, options)
 
     def text(field: str) -> Column:
-        found = F.col(f"parsed.{place[field]}") if field in place else F.lit(None).cast("string")
-        return found.alias(field)
+        at = positions.get(field)
+        value = F.col(f"parsed.{at}") if at else F.lit(None).cast("string")
+        return value.alias(field)
 
     fields = F.struct(*[text(field) for field in dataset.raw_fields()])
     quotes = F.length(raw) - F.length(F.replace(raw, F.lit('"')))
-    named = [field for field in dataset.raw_fields() if field in place]
+    named = [field for field in dataset.raw_fields() if field in positions]
     words = F.split(F.replace(raw, F.lit('"')), " *, *")
     names_all = raw.contains(named[0]) & (F.size(F.array_except(F.lit(named), words)) == 0)
     foreign = (raw != header) & names_all
