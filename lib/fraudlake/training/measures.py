@@ -91,14 +91,14 @@ def _partial_sums(
         return
     n, positive = table["n"].to_numpy(), table["frauds"].to_numpy()
     rows_above, frauds_above = before[table["part"][0].as_py()]
-    found = frauds_above + np.cumsum(positive)
+    caught = frauds_above + np.cumsum(positive)
     flagged = rows_above + np.cumsum(n)
     negative = n - positive
     negatives = rows - frauds
-    below = negatives - (flagged - found)
-    precision = found / flagged
+    below = negatives - (flagged - caught)
+    precision = caught / flagged
     points = np.rint(precision * 2.0**_POINT).astype(np.int64)
-    recall = found / frauds
+    recall = caught / frauds
     step = np.floor(recall * _CURVE_POINTS)
     keep = np.r_[True, step[1:] != step[:-1]]
     yield pa.RecordBatch.from_pydict(
@@ -155,14 +155,14 @@ def _card_precision(candidates: Sequence[Any], k: int) -> float:
     checked: dict[Any, int] = {}
     hits: dict[Any, set[Any]] = {}
     for day, card, label in candidates:
-        found = hits.setdefault(day, set())
+        caught = hits.setdefault(day, set())
         if card in detected or checked.get(day, 0) == k:
             continue
         checked[day] = checked.get(day, 0) + 1
         if label:
-            found.add(card)
+            caught.add(card)
             detected.add(card)
-    return sum(len(found) for found in hits.values()) / (k * len(hits))
+    return sum(len(caught) for caught in hits.values()) / (k * len(hits))
 
 
 def confusion(scored: DataFrame, threshold: float) -> dict[str, int]:
@@ -236,9 +236,9 @@ def bins(scored: DataFrame) -> list[dict[str, float]]:
     """
     from pyspark.sql import functions as F
 
-    place = F.floor(F.log10(_inside(F.col("score"))) * _BINS_PER_DECADE)
-    place = F.greatest(place, F.lit(-_BINS_PER_DECADE * _DECADES))
-    table = scored.groupBy(place.alias("bin")).agg(
+    bin_ = F.floor(F.log10(_inside(F.col("score"))) * _BINS_PER_DECADE)
+    bin_ = F.greatest(bin_, F.lit(-_BINS_PER_DECADE * _DECADES))
+    table = scored.groupBy(bin_.alias("bin")).agg(
         F.count("*").alias("rows"), F.sum("label").alias("frauds"), F.avg("score").alias("score")
     )
     return [row.asDict() for row in table.orderBy("bin").drop("bin").collect()]

@@ -69,8 +69,8 @@ def read(
 
     # Hadoop's name of S3's file system is not Arrow's.
     files, path = fs.FileSystem.from_uri(folder.replace("s3a://", "s3://", 1))
-    found = files.get_file_info(fs.FileSelector(path, allow_not_found=True))
-    mine = [info.path for info in found if info.base_name.startswith(f"part-{rank:05d}-")]
+    infos = files.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    mine = [info.path for info in infos if info.base_name.startswith(f"part-{rank:05d}-")]
     if not mine:
         raise DataError(
             f"training snapshot: got no rows for rank {rank} in {folder}, expected a file that "

@@ -142,11 +142,11 @@ def latest_labels(
     """
     from pyspark.sql import functions as F
 
-    known = labels.where(F.col("known_at") >= F.lit(since))
+    statements = labels.where(F.col("known_at") >= F.lit(since))
     if known_until is not None:
-        known = known.where(F.col("known_at") <= F.lit(known_until))
+        statements = statements.where(F.col("known_at") <= F.lit(known_until))
     newest = F.max_by("is_fraud", F.struct("known_at", "source"))
-    return known.groupBy("tx_id").agg(newest.cast("int").alias("label"))
+    return statements.groupBy("tx_id").agg(newest.cast("int").alias("label"))
 
 
 def training_rows(features: DataFrame, labels: DataFrame, split: Split) -> DataFrame:
@@ -159,8 +159,8 @@ def training_rows(features: DataFrame, labels: DataFrame, split: Split) -> DataF
         Grain: one row a transaction.
     """
     window = features.where(time_range(split.train_from, split.train_to))
-    known = latest_labels(labels, split.train_from, split.training_date)
-    return window.join(known, "tx_id", "left")
+    known_labels = latest_labels(labels, split.train_from, split.training_date)
+    return window.join(known_labels, "tx_id", "left")
 
 
 def test_rows(features: DataFrame, labels: DataFrame, card: str, split: Split) -> DataFrame:
@@ -182,8 +182,8 @@ def test_rows(features: DataFrame, labels: DataFrame, card: str, split: Split) -
     """
     from pyspark.sql import functions as F
 
-    known = time_range(split.train_from, split.test_to, "known_at")
-    frauds = labels.where(f"is_fraud AND {known}").select("tx_id", "known_at")
+    within = time_range(split.train_from, split.test_to, "known_at")
+    frauds = labels.where(f"is_fraud AND {within}").select("tx_id", "known_at")
     events = features.where(time_range(split.train_from, split.test_to)).select("tx_id", card)
     compromised = (
         events.join(frauds, "tx_id").groupBy(card).agg(F.min("known_at").alias("_compromised_at"))

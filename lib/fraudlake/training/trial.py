@@ -147,10 +147,10 @@ def gather(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> 
     features = lake.read(FEATURES, made_from["features_version"])
     labels = lake.read(LABELS, made_from["labels_version"])
     whole = features.where(time_range(split.train_from, split.test_to))
-    found = {row[0] for row in whole.select("definition").distinct().collect()}
-    if found - {trial.feature_set.hash}:
+    definitions = {row[0] for row in whole.select("definition").distinct().collect()}
+    if definitions - {trial.feature_set.hash}:
         raise DataError(
-            f"features: got rows of definition {', '.join(sorted(found))}, expected "
+            f"features: got rows of definition {', '.join(sorted(definitions))}, expected "
             f"{trial.feature_set.hash} (feature set {trial.feature_set.name}): build them with the "
             f"features job, features={trial.feature_set.name}"
         )
@@ -190,17 +190,17 @@ def _encodings(rows: DataFrame, names: Sequence[str], features: DataFrame) -> di
     """What the categories of each feature stand for: one pass a feature, the frequent ones kept."""
     from pyspark.sql import functions as F
 
-    found = {}
-    known = rows.where("label IS NOT NULL")
+    encodings = {}
+    labelled = rows.where("label IS NOT NULL")
     for name in names:
-        sums = known.groupBy(name).agg(F.count("*").alias("n"), F.sum("label").alias("frauds"))
+        sums = labelled.groupBy(name).agg(F.count("*").alias("n"), F.sum("label").alias("frauds"))
         ((total, frauds),) = sums.agg(F.sum("n"), F.sum("frauds")).collect()
         if not frauds or frauds == total:
             count(rows, "train", features)  # refuses them: a category stands for odds of fraud
         frequent = sums.where(F.col(name).isNotNull()).orderBy(F.desc("n"), name).limit(MOST)
         counts = {category: (n, frauds) for category, n, frauds in frequent.collect()}
-        found[name] = learn(counts, total, frauds)
-    return found
+        encodings[name] = learn(counts, total, frauds)
+    return encodings
 
 
 def _number(name: str, encoding: Encoding | None) -> Column:
@@ -209,5 +209,5 @@ def _number(name: str, encoding: Encoding | None) -> Column:
     if encoding is None:
         return F.col(name).cast("double")
     pairs = [F.lit(word) for item in encoding.values.items() for word in item]
-    found = F.try_element_at(F.create_map(*pairs), F.col(name)) if pairs else F.lit(None)
-    return F.coalesce(found, F.lit(encoding.other))
+    value = F.try_element_at(F.create_map(*pairs), F.col(name)) if pairs else F.lit(None)
+    return F.coalesce(value, F.lit(encoding.other))
