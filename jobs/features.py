@@ -45,17 +45,14 @@ class Arguments(job.Arguments):
 def run(spark: Any, args: Arguments) -> job.Result:
     """Find the data set, compute the range, write it, report."""
     from fraudlake.datasets import load_dataset
-    from fraudlake.errors import ConfigError, DataError
+    from fraudlake.errors import ConfigError
     from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.features.table.build import build
     from fraudlake.lake import Lake, run_metrics
-    from fraudlake.lake.tables import FEATURES, TRANSACTIONS
+    from fraudlake.lake.tables import FEATURES
 
     lake = Lake(spark, args.lake, args.table)
-    lake.read(TRANSACTIONS)
-    name = args.dataset or lake.properties(TRANSACTIONS).get("dataset")
-    if not name:
-        raise DataError("transactions: got no data set name on the table, expected dataset=NAME")
+    name = args.dataset or lake.dataset()
     if problems := names.misfits({"features": args.features, "dataset": name}):
         raise ConfigError(problems)
     feature_set, dataset = load_feature_set(args.features), load_dataset(name)

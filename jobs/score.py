@@ -11,12 +11,15 @@ from typing import Any
 
 from pydantic import Field
 
-from fraudlake import instants, job, options
+from fraudlake import instants, job, names, options
 
 
 class Arguments(job.Arguments):
     lake: options.Lake = Field(
         "build/lake", description="folder, URI or catalog.schema of the tables"
+    )
+    dataset: names.DatasetName | None = Field(
+        None, description="name in conf/datasets or a YAML file; if left out, what the lake holds"
     )
     model: str = Field("champion", description="alias or version number of the model")
     table: options.FeatureTable = Field(
@@ -31,16 +34,18 @@ class Arguments(job.Arguments):
 
 def run(spark: Any, args: Arguments) -> job.Result:
     """Load the model, score the range, write both tables, report."""
+    from fraudlake.datasets import load_dataset
     from fraudlake.lake import Lake, run_metrics
     from fraudlake.lake.tables import FEATURES, FLAGGED
     from fraudlake.registry import Registry
     from fraudlake.scoring import batch
 
     lake = Lake(spark, args.lake, args.table)
+    dataset = load_dataset(args.dataset or lake.dataset())
     registry = Registry(args.lake)
     version = registry.resolve(args.model)
     result = batch.score_range(
-        lake, registry.files(version), version, args.alerts, args.from_, args.to
+        lake, dataset, registry.files(version), version, args.alerts, args.from_, args.to
     )
     run = run_metrics.run_id(
         "score", config=job.resolved(args), model=version, features=lake.version(FEATURES)

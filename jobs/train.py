@@ -87,7 +87,6 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.lake import Lake
-    from fraudlake.lake.tables import TRANSACTIONS
     from fraudlake.models.contender import load_contender
     from fraudlake.registry import Registry
     from fraudlake.training.train import train
@@ -95,8 +94,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
 
     started = time.monotonic()
     lake = Lake(spark, args.lake, args.table)
-    lake.read(TRANSACTIONS)
-    dataset = args.dataset or lake.properties(TRANSACTIONS)["dataset"]
+    dataset = args.dataset or lake.dataset()
     trial = Trial(
         lake,
         load_dataset(dataset),

@@ -153,6 +153,10 @@ class Dataset(BaseModel):
         """Column → SQL type, for every column of `transactions` that the data set names."""
         return {name: column.type for name, column in self.columns.items()}
 
+    def entity_types(self) -> dict[str, str]:
+        """Column → SQL type of every entity: what each transaction has, whatever the features."""
+        return {name: self.columns[name].type for name in self.entities.values()}
+
     def required_fields(self) -> list[str]:
         """Names of the raw fields without which a record is no transaction."""
         return [column.source for column in self.columns.values() if column.required]

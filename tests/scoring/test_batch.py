@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.worlds import CUTOVER, END
 
+from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.instants import time_range
 from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES
@@ -11,6 +12,8 @@ from fraudlake.scoring.apply import REASONS_PER_FLAG, score_rows
 from fraudlake.scoring.batch import score_range
 
 pytestmark = pytest.mark.usefixtures("planned_at_once")
+
+HANDBOOK = load_dataset("handbook")
 
 
 def test_every_row_has_one_score_and_flags_have_reasons(expected, world):
@@ -54,7 +57,7 @@ def test_scores_do_not_depend_on_the_cut(spark, expected, model):
 def test_a_second_run_makes_no_commit(expected, model):
     lake = expected.lake
     before = {table.name: lake.version(table) for table in (SCORES, FLAGGED)}
-    again = score_range(lake, model, 1, 4, CUTOVER, END)
+    again = score_range(lake, HANDBOOK, model, 1, 4, CUTOVER, END)
     assert (again["scores"], again["flags"]) == (0, 0)
     assert again["flagged"] == len(expected.flags)
     assert before == {table.name: lake.version(table) for table in (SCORES, FLAGGED)}
@@ -67,11 +70,11 @@ def test_other_definition_is_refused(expected, model):
     other["definition"] = "0" * 16
     files = {**model, "scorer.json": json.dumps(other).encode()}
     with pytest.raises(DataError, match=r"trained on feature definition 0000.*, got"):
-        score_range(expected.lake, files, 2, 4, CUTOVER, END)
+        score_range(expected.lake, HANDBOOK, files, 2, 4, CUTOVER, END)
 
 
 def test_empty_range_and_impossible_budget_are_refused(expected, model):
     with pytest.raises(DataError, match="got no rows"):
-        score_range(expected.lake, model, 1, 4, END, None)
+        score_range(expected.lake, HANDBOOK, model, 1, 4, END, None)
     with pytest.raises(ConfigError, match="alerts: got 5"):
-        score_range(expected.lake, model, 1, 5, CUTOVER, END)
+        score_range(expected.lake, HANDBOOK, model, 1, 5, CUTOVER, END)

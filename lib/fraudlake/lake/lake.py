@@ -20,7 +20,7 @@ from fraudlake.errors import DataError
 from fraudlake.lake import commits, delta_log
 from fraudlake.lake.commits import Commit
 from fraudlake.lake.frames import cached
-from fraudlake.lake.tables import FEATURES, REASONS_TYPE, Table
+from fraudlake.lake.tables import FEATURES, REASONS_TYPE, TRANSACTIONS, Table
 from fraudlake.options import absolute_lake, is_catalog
 
 if TYPE_CHECKING:
@@ -149,6 +149,23 @@ class Lake:
         prefix = "fraudlake."
         return {r[0].removeprefix(prefix): r[1] for r in rows if r[0].startswith(prefix)}
 
+    def dataset(self) -> str:
+        """Name of the data set that the lake holds.
+
+        Raises
+        ------
+        DataError
+            There are no transactions, or they do not say what they are of.
+        """
+        self.read(TRANSACTIONS)
+        name = self.properties(TRANSACTIONS).get("dataset")
+        if not name:
+            raise DataError(
+                f"transactions under {self.root}: got no data set's name on the table, expected "
+                "dataset=NAME"
+            )
+        return name
+
     def set_property(self, table: Table, name: str, value: str) -> None:
         """Write `fraudlake.NAME`, in a commit of its own, where it says something else."""
         if self.properties(table).get(name) != value:
@@ -216,6 +233,14 @@ class Lake:
             f"CREATE TABLE IF NOT EXISTS {self.reference(table)} ({fields}) USING delta "
             f"{cluster} {_settings(settings)}"
         )
+
+    def add_columns(self, table: Table, columns: Mapping[str, str]) -> None:
+        """Give the table, where it stands, the columns that it lacks: null in its rows."""
+        if self.exists(table):
+            have = self._columns(table)
+            new = ", ".join(f"{name} {kind}" for name, kind in columns.items() if name not in have)
+            if new:
+                self.spark.sql(f"ALTER TABLE {self.reference(table)} ADD COLUMNS ({new})")
 
     def _constrain(self, table: Table) -> None:
         """Add the constraints that are missing: the table may be an older one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,10 @@ from fraudlake.models.scorer import check_definition
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+    from fraudlake.datasets import Dataset
 
 MODEL = "fraudlake"
 
@@ -35,13 +39,41 @@ def provenance(model_version: int, definition: str, threshold: float) -> dict[st
 
 
 def create_tables(lake: Lake, entities: Mapping[str, str]) -> None:
-    """Make `scores` and `flagged` where they are missing; `entities`: column → SQL type."""
+    """Make `scores` and `flagged` where they are missing; `entities`: column → SQL type.
+
+    An entity that the data set has got since is added to a `flagged` that stands.
+    """
     lake.create(SCORES)
+    lake.add_columns(FLAGGED, entities)
     lake.create(FLAGGED, entities)
+
+
+def as_flags(rows: DataFrame, flagged: StructType, entities: Collection[str]) -> DataFrame:
+    """Rows as `flagged` has them: its own columns and the data set's entities.
+
+    An older table has columns of a feature set too: they stay, null in new rows.
+
+    Parameters
+    ----------
+    flagged
+        Schema of the table.
+    """
+    from pyspark.sql import functions as F
+
+    own = {*FLAGGED.columns, *entities}
+    return rows.select(
+        *(
+            F.col(column.name)
+            if column.name in own
+            else F.lit(None).cast(column.dataType).alias(column.name)
+            for column in flagged
+        )
+    )
 
 
 def score_range(
     lake: Lake,
+    dataset: Dataset,
     files: dict[str, bytes],
     model_version: int,
     alerts: float,
@@ -54,6 +86,8 @@ def score_range(
 
     Parameters
     ----------
+    dataset
+        Of the lake: `flagged` names its entities.
     files
         The model's bundle.
     alerts
@@ -90,12 +124,12 @@ def score_range(
     scored = score_rows(features, files, threshold, ["tx_id", "event_time"], columns)
     with cached(scored) as scored:
         transactions = lake.read(TRANSACTIONS).where(within)
-        base = {*TRANSACTIONS.columns, *FEATURES.columns}
-        entities = {n: t for n, t in transactions.dtypes if n in features.columns and n not in base}
+        entities = dataset.entity_types()
         create_tables(lake, entities)
         reached = scored.where(F.col("score") >= F.col("threshold"))
-        details = transactions.select("tx_id", "amount", *entities)
+        details = transactions.select(*dict.fromkeys(["tx_id", "amount", *entities]))
         flags = details.join(F.broadcast(reached), "tx_id")
+        flags = as_flags(flags, lake.read(FLAGGED).schema, entities)
         rows, flagged = scored.agg(
             F.count("*"), F.count_if(F.col("score") >= F.col("threshold"))
         ).collect()[0]

@@ -79,6 +79,8 @@ class History:
             start = format_instant(cutover or self._after_last_transaction())
             properties = {"stream": uuid.uuid4().hex, "seam": start, **versions}
             self.own.create(self.table, more, properties)
+        elif begin:
+            self.own.add_columns(self.table, more)
         noted = self.own.properties(self.table)
         self.stream = noted["stream"]
         self.cutover = parse_instant(noted["seam"])

@@ -28,7 +28,7 @@ from fraudlake.lake.frames import checkpointed
 from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Table
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
-from fraudlake.scoring.batch import create_tables, provenance
+from fraudlake.scoring.batch import as_flags, create_tables, provenance
 from fraudlake.stream.manifest import BatchManifest, Decision
 from fraudlake.stream.state import StreamState
 
@@ -91,9 +91,9 @@ class StreamScorer:
     stopping: bool = False
 
     def __post_init__(self) -> None:
-        types = self.dataset.column_types()
-        self._entities = list(dict.fromkeys(self.dataset.entities.values()))
-        create_tables(self.lake, {column: types[column] for column in self._entities})
+        self._entities = self.dataset.entity_types()
+        create_tables(self.lake, self._entities)
+        self._flagged = self.lake.read(FLAGGED).schema
         self.lake.create(QUARANTINE)
         self._steps: tuple[datetime | None, list[list[Column]]] = None, []
 
@@ -254,7 +254,8 @@ class StreamScorer:
         new, flagged = made[0][1]
         names = ["scores", *(f"scores/{version}" for version, _ in decision.models[1:])]
         tables = [(name, SCORES, found) for name, found in zip(names, scored, strict=True)]
-        tables.append(("flagged", FLAGGED, scored[0].where(is_flag)))
+        flags = as_flags(scored[0].where(is_flag), self._flagged, self._entities)
+        tables.append(("flagged", FLAGGED, flags))
         nothing_written = self.state.nothing_written_since(manifest)
         with ThreadPoolExecutor() as pool:
             writes = [pool.submit(history.remember, scored[0], batch_id)]

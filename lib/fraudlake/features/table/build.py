@@ -81,9 +81,7 @@ def build(
         "to": end and format_instant(end),
         "inputs": {table.name: [lake.identity(table), versions[table.name]] for table in sources},
     }
-    types = dataset.column_types()
-    keys = {column: types[column] for column in dataset.entities.values()}
-    columns = keys | feature_columns(feature_set)
+    columns = dataset.entity_types() | feature_columns(feature_set)
     other = _other_definition(lake, feature_set.hash, columns)
     if other and within != "true":
         raise DataError(
