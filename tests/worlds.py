@@ -104,7 +104,7 @@ def begun(spark, world, model, tmp_path_factory):
     """
     import shutil
 
-    from tests.stream.test_scorer import scorer_on
+    from tests.stream.conftest import scorer_on
 
     from fraudlake.stream import state
 

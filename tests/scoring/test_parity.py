@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from tests.stream.test_scorer import keys_are_unique, scorer_on, written
+from tests.stream.conftest import keys_are_unique, scorer_on, written
 from tests.worlds import CUTOVER, END
 
 from fraudlake import job, registry

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from tests.stream.test_scorer import FIRST, as_model, scorer_on
+from tests.stream.conftest import FIRST, as_model, scorer_on
 
 from fraudlake import job, registry
 from fraudlake.datasets import load_dataset

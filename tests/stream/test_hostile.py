@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 from benchmarks import hostile
-from tests.stream.test_scorer import keys_are_unique, scorer_on, written
+from tests.stream.conftest import keys_are_unique, scorer_on, written
 from tests.worlds import CUTOVER
 
 from fraudlake.datasets import load_dataset

@@ -1,66 +1,29 @@
-"""The stream against the batch, bit for bit, whatever happens on the way."""
+"""The stream against the batch, bit for bit."""
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.stream.conftest import FIRST, TYPES, as_model, keys_are_unique, scorer_on, written
 from tests.worlds import CUTOVER, END
 
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
 from fraudlake.features.definition.feature_set import FeatureSet, load_feature_set
 from fraudlake.ingest import sources
-from fraudlake.lake import Lake
 from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES
-from fraudlake.models import bundle
-from fraudlake.service.admission import Model
-from fraudlake.service.metrics import Service
 from fraudlake.stream import replay
 from fraudlake.stream import state as stream_state
 from fraudlake.stream.history import History
-from fraudlake.stream.scorer import StreamScorer, run_stream
+from fraudlake.stream.scorer import run_stream
 from fraudlake.stream.state import StreamState
 
 pytestmark = pytest.mark.usefixtures("planned_at_once")
-
-FIRST = 50
-TYPES = {"customer_id": "bigint", "terminal_id": "bigint"}
-
-
-def as_model(files, version=1):
-    return Model(version, files, bundle.digest(files), bundle.load(files).threshold(4))
-
-
-def scorer_on(lake, files, version=1, **options):
-    history = History(lake, lake.folder("stream"), TYPES, options.pop("cutover", CUTOVER))
-    known = {version: files, **options.pop("known", {})}
-    dataset = options.pop("dataset", None) or load_dataset("handbook")
-    feature_set = load_feature_set("handbook")
-    state = StreamState(history, lake.folder("stream"), dataset, feature_set)
-    models = (as_model(files, version), *options.pop("shadow", ()))
-    return StreamScorer(
-        lake, dataset, feature_set, state, lambda: models, known.__getitem__,
-        Service(600, ()), **options,
-    )  # fmt: skip
-
-
-def written(lake):
-    scores = {r.tx_id: r.score for r in lake.read(SCORES).collect()}
-    flags = {r.tx_id: (r.score, r.amount, r.reasons) for r in lake.read(FLAGGED).collect()}
-    return scores, flags
-
-
-def keys_are_unique(lake):
-    for table in (SCORES, FLAGGED, QUARANTINE):
-        rows = lake.read(table).select(*table.key)
-        assert rows.count() == rows.distinct().count(), table.name
 
 
 def test_a_replay_in_event_order_equals_the_batch(spark, world, model, expected, begun_lake):
@@ -80,32 +43,6 @@ def test_a_replay_in_event_order_equals_the_batch(spark, world, model, expected,
     # Started again on the same input: nothing to do, nothing written.
     again = run_stream(stream, scorer_on(lake, model), f"{state}/checkpoint", None)
     assert not again["records"]
-
-
-@pytest.fixture
-def batches(spark, world, tmp_path):
-    """The live days as two raw DataFrames in event order, with doubles and broken records."""
-    live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"]).astype({"TX_AMOUNT": str})
-    first, second = live.iloc[:FIRST], live.iloc[FIRST:]
-    bad = first.iloc[:3].assign(TRANSACTION_ID=[-1, -2, -3], TX_AMOUNT=["abc", "-5", "1.234"])
-    known = world.rows[~world.rows["TRANSACTION_ID"].isin(live["TRANSACTION_ID"])].iloc[:4]
-    parts = [
-        pd.concat([first, first.iloc[:5], bad, known.astype({"TX_AMOUNT": str})]),
-        pd.concat([second, first.iloc[:2]]),
-    ]
-    frames = []
-    for number, part in enumerate(parts):
-        path = tmp_path / f"batch{number}.parquet"
-        part.to_parquet(path, index=False)
-        frames.append(sources.read(spark, load_dataset("handbook"), str(path)))
-    return frames
-
-
-@pytest.fixture
-def first_scores(world, expected):
-    """Batch scores of what is new in the first batch."""
-    live = world.live.sort_values(["TX_DATETIME", "TRANSACTION_ID"])
-    return {tx: expected.scores[tx] for tx in live["TRANSACTION_ID"].iloc[:FIRST]}
 
 
 def test_doubles_and_broken_records(world, model, expected, begun_lake, batches):
@@ -149,18 +86,6 @@ def test_a_batch_of_bad_records_is_refused_and_goes_on_later(
     assert not run(0.0)["records"]
 
 
-def first_batch_is_there_once(lake, expected, first_scores):
-    scores, flags = written(lake)
-    assert scores == first_scores
-    assert flags == {tx: flag for tx, flag in expected.flags.items() if tx in scores}
-    assert lake.read(QUARANTINE).count() == 3
-    keys_are_unique(lake)
-
-
-class CrashError(Exception):
-    """Ends a batch as a kill would: nothing after it is done."""
-
-
 def test_a_batch_leaves_nothing_on_the_drivers_disk(spark, model, begun_lake, batches):
     """Spark keeps what Python broadcasts until the application ends, and a stream does not end."""
     own = Path(spark.sparkContext._temp_dir)
@@ -184,90 +109,6 @@ def test_small_files_are_put_together_between_two_batches(model, expected, begun
     assert written(begun_lake) == (expected.scores, expected.flags)
 
 
-@pytest.mark.parametrize(
-    ("when", "table"),
-    [("before", "quarantine"), ("after", "seen"), ("after", "scores"), ("after", "flagged")],
-)
-def test_a_crash_at_any_write_is_made_good(
-    monkeypatch, model, expected, first_scores, begun_lake, batches, when, table
-):
-    """A batch dies before or after one of its writes, and is run again by a new process."""
-
-    def dying(write):
-        def append(self, target, *arguments):
-            if target.name == table and when == "before":
-                raise CrashError
-            write(self, target, *arguments)
-            if target.name == table:
-                raise CrashError
-
-        return append
-
-    monkeypatch.setattr(Lake, "append_once", dying(Lake.append_once))
-    with pytest.raises(CrashError):
-        scorer_on(begun_lake, model).process(batches[0], 0)
-    monkeypatch.undo()
-    scorer_on(begun_lake, model).process(batches[0], 0)
-    first_batch_is_there_once(begun_lake, expected, first_scores)
-
-
-def test_a_full_disk_ends_a_batch_which_goes_on_later(
-    monkeypatch, model, expected, first_scores, begun_lake, batches
-):
-    """The manifest does not fit; then `seen` and `scores` do and `flagged` does not."""
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    scorer = scorer_on(begun_lake, model)
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        scorer.process(batches[0], 0)
-    monkeypatch.undo()
-    assert not begun_lake.read(SCORES).count()
-    write = Lake.append_once
-    monkeypatch.setattr(
-        Lake,
-        "append_once",
-        lambda self, table, *rest: (full if table is FLAGGED else write)(self, table, *rest),
-    )
-    with pytest.raises(OSError, match="No space left on device"):
-        scorer_on(begun_lake, model).process(batches[0], 0)
-    monkeypatch.undo()
-    scorer_on(begun_lake, model).process(batches[0], 0)
-    first_batch_is_there_once(begun_lake, expected, first_scores)
-
-
-def test_a_batch_run_again_is_decided_by_its_first_model(
-    monkeypatch, model, expected, first_scores, begun_lake, batches
-):
-    """Scores of the interrupted batch stand; its flags come from the same model, not the new."""
-    other = json.loads(model["scorer.json"])
-    other["calibration"]["intercept"] = -3.0
-    new = {**model, "scorer.json": json.dumps(other).encode()}
-    write = Lake.append_once
-
-    def dying(self, target, *arguments):
-        write(self, target, *arguments)
-        if target.name == "scores":
-            raise CrashError
-
-    scorer = scorer_on(begun_lake, model)
-    monkeypatch.setattr(Lake, "append_once", dying)
-    with pytest.raises(CrashError):
-        scorer.process(batches[0], 0)
-    monkeypatch.undo()
-    restarted = scorer_on(begun_lake, new, version=2, known={1: model})
-    restarted.process(batches[0], 0)
-    restarted.process(batches[1], 1)
-    rows = begun_lake.read(FLAGGED).select("tx_id", "model_version").collect()
-    scores = begun_lake.read(SCORES).select("tx_id", "model_version").collect()
-    first = {r.tx_id for r in scores if r.model_version == 1}
-    assert first == set(first_scores)
-    assert {r.tx_id for r in rows if r.model_version == 1} == first & set(expected.flags)
-    assert len({r.tx_id for r in scores}) == len(scores) == len(expected.scores)
-
-
 def test_what_the_batch_has_scored_and_flagged_stays(world, model, expected, fresh_lake, batches):
     """The same lake, scored in batch before: a transaction is scored and flagged once."""
     import shutil
@@ -280,45 +121,6 @@ def test_what_the_batch_has_scored_and_flagged_stays(world, model, expected, fre
     assert scorer.counts["scored"] == FIRST
     assert sorted(fresh_lake.read(FLAGGED).collect()) == sorted(before)
     keys_are_unique(fresh_lake)
-
-
-def test_what_the_batch_scored_after_a_crash_stays(
-    monkeypatch, model, expected, begun_lake, batches
-):
-    """A batch was begun and nothing of it written; until the next start the batch job scored it."""
-
-    def dying(self, table, *_):
-        raise CrashError
-
-    monkeypatch.setattr(Lake, "append_once", dying)
-    scorer = scorer_on(begun_lake, model)
-    raw = batches[0].where("TX_AMOUNT NOT IN ('abc', '-5', '1.234')")
-    with pytest.raises(CrashError):
-        scorer.process(raw, 0)
-    monkeypatch.undo()
-    assert scorer.state._manifest(0).sole_writer
-    for table in (SCORES, FLAGGED):
-        begun_lake.insert_missing(table, expected.lake.read(table))
-    scorer = scorer_on(begun_lake, model)
-    scorer.process(raw, 0)
-    scorer.process(batches[1], 1)
-    assert written(begun_lake) == (expected.scores, expected.flags)
-    keys_are_unique(begun_lake)
-
-
-def test_a_state_that_is_lost_or_damaged_is_built_anew(
-    model, expected, first_scores, begun_lake, batches
-):
-    """From the lake's history and what the stream has seen; scores and flags do not change."""
-    scorer = scorer_on(begun_lake, model)
-    scorer.process(batches[0], 0)
-    runs = sorted(scorer.state.folder.glob("runs/terminal/*/*.run"))
-    runs[0].unlink()
-    content = bytearray(runs[-1].read_bytes())
-    content[-1] ^= 1
-    runs[-1].write_bytes(content)
-    scorer_on(begun_lake, model).process(batches[1], 1)
-    assert written(begun_lake) == (expected.scores, expected.flags)
 
 
 def test_labels_that_come_while_the_stream_runs(
@@ -387,26 +189,6 @@ def test_a_checkpoint_older_than_the_state_is_refused(model, begun_lake, batches
     scorer.process(batches[0], 4)
     with pytest.raises(DataError, match="checkpoint: got batch 0"):
         scorer.process(batches[1], 0)
-
-
-def test_a_manifest_cut_off_before_its_rename_is_none(
-    monkeypatch, model, expected, begun_lake, batches
-):
-    """A kill leaves the file under its temporary name; the batch begins as if it were not there."""
-    scorer_on(begun_lake, model).process(batches[0], 0)
-    rename = Path.rename
-
-    def dying(path, target):
-        if Path(target).suffix == ".json":
-            raise CrashError
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", dying)
-    with pytest.raises(CrashError):
-        scorer_on(begun_lake, model).process(batches[1], 1)
-    monkeypatch.undo()
-    scorer_on(begun_lake, model).process(batches[1], 1)
-    assert written(begun_lake) == (expected.scores, expected.flags)
 
 
 def test_late_records_are_scored_with_what_is_known(model, first_scores, begun_lake, batches):

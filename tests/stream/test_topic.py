@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from tests.stream.test_scorer import scorer_on, written
+from tests.stream.conftest import scorer_on, written
 
 from fraudlake.datasets import load_dataset
 from fraudlake.ingest import sources
