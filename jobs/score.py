@@ -45,8 +45,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
     registry = Registry(args.lake)
     version = registry.resolve(args.model)
     result = batch.score_range(
-        lake, dataset, registry.files(version), version, args.alerts, args.from_, args.to
-    )
+        lake, dataset, registry.files(version), version, args.alerts, args.from_, args.to,
+        registry.champion(),
+    )  # fmt: skip
     run = run_metrics.run_id(
         "score", config=job.resolved(args), model=version, features=lake.version(FEATURES)
     )

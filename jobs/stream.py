@@ -2,7 +2,8 @@
 
 Reads: a Kafka topic, raw files of a data set or a Delta table of transactions as a stream;
 transactions and labels of the lake as history; the model registry, whose aliases it follows: a new
-champion goes live between two micro-batches, a challenger's scores are added in its shadow.
+champion goes live between two micro-batches, a challenger's scores are added in its shadow. With
+another model= than the champion the whole stream is such a shadow: scores, and no flags.
 Writes: scores, flagged, quarantine, and the stream's own state. Started again, it goes on where it
 was; whatever was interrupted is written once. SIGTERM stops it between two micro-batches.
 """
@@ -95,7 +96,6 @@ def run(spark: Any, args: Arguments) -> job.Result:
     """Open history, state and model, read the source, score until it is exhausted or stopped."""
     import os
     from contextlib import ExitStack
-    from functools import partial
 
     from fraudlake import session
     from fraudlake.datasets import load_dataset
@@ -105,7 +105,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.service import logs, metrics
     from fraudlake.service.admission import admit
     from fraudlake.service.model_cache import ModelCache
-    from fraudlake.service.model_watch import ModelWatch
+    from fraudlake.service.roles import Roles
     from fraudlake.stream.history import History
     from fraudlake.stream.manifest import shared_path
     from fraudlake.stream.scorer import StreamScorer, run_stream
@@ -130,19 +130,12 @@ def run(spark: Any, args: Arguments) -> job.Result:
     cache = ModelCache(shared_path(folder) / "models", registry, checked)
     pause = None if args.trigger is None else args.trigger.total_seconds()
     look = _LOOK_S if pause is None else min(_LOOK_S, max(pause / 3, 1.0))
-    champion = ModelWatch(
-        registry.resolve, partial(cache.admitted, args.model), args.model, True, look,
-        partial(cache.last, args.model),
-    )  # fmt: skip
-    challenger = ModelWatch(
-        registry.resolve, partial(cache.admitted, "challenger"), "challenger", False, look
-    )
-    service = metrics.Service(_STALL_S, (champion, challenger))
+    roles = Roles(registry.resolve, cache, args.model, look)
+    service = metrics.Service(_STALL_S, (roles.deciding, roles.challenger))
     with ExitStack() as stack:
         if args.metrics:
             stack.enter_context(metrics.serve(service, args.metrics))
-        stack.enter_context(champion)
-        stack.enter_context(challenger)
+        stack.enter_context(roles)
         named = [*dataset.entities.values(), *feature_set.columns(dataset.entities)]
         history = History(lake, folder, {name: types[name] for name in named}, args.from_)
         state = StreamState(history, folder, dataset, feature_set)
@@ -150,16 +143,19 @@ def run(spark: Any, args: Arguments) -> job.Result:
         # A micro-batch is planned at once: planning it again after each shuffle takes longer.
         stack.enter_context(session.configured(spark, {"spark.sql.adaptive.enabled": "false"}))
         scorer = StreamScorer(
-            lake, dataset, feature_set, state, lambda: in_service(champion, challenger),
-            cache.files, service, args.to, args.max_bad_share,
+            lake, dataset, feature_set, state, roles.models, cache.files, service,
+            roles.in_service, args.to, args.max_bad_share,
         )  # fmt: skip
         counts = run_stream(
             records(spark, dataset, args, folder), scorer, f"{folder}/checkpoint", pause
         )
         model = scorer.models()[0]
     wanted = ("batches", "records", "scored", "flagged", "duplicates", "quarantine", "outside")
-    return {"model_version": model.version, "threshold": model.threshold} | {
-        name: counts[name] for name in wanted
+    return {
+        "model_version": model.version,
+        "threshold": model.threshold,
+        **{name: counts[name] for name in wanted},
+        "remarks": scorer.remarks(),
     }
 
 
@@ -175,12 +171,6 @@ def records(spark: Any, dataset: Any, args: Arguments, folder: str) -> Any:
         )  # fmt: skip
     recorded = sources.read(spark, dataset, args.input, args.kafka, args.avro)
     return replay.slices(recorded, dataset, args.replay, f"{folder}/replay", args.from_, args.to)
-
-
-def in_service(*watches: Any) -> tuple[Any, ...]:
-    """The models of aliases, each version once, the deciding one first."""
-    models = [model for watch in watches if (model := watch.current())]
-    return tuple({model.version: model for model in models}.values())
 
 
 if __name__ == "__main__":

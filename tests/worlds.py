@@ -141,7 +141,7 @@ def expected(spark, world, model, tmp_path_factory):
     dataset = load_dataset("handbook")
     ingest(lake, dataset, str(world.folder / "raw"))
     build(lake, load_feature_set("handbook"), dataset)
-    result = score_range(lake, dataset, model, 1, 4, CUTOVER, END)
+    result = score_range(lake, dataset, model, 1, 4, CUTOVER, END, champion=1)
     scores = {r.tx_id: r.score for r in lake.read(SCORES).collect()}
     flags = {r.tx_id: (r.score, r.amount, r.reasons) for r in lake.read(FLAGGED).collect()}
     return SimpleNamespace(lake=lake, result=result, scores=scores, flags=flags)

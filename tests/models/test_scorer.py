@@ -1,5 +1,7 @@
 """Every kind of scorer: bits under batching, additivity, missing values, thresholds."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from fraudlake.errors import ConfigError
 from fraudlake.models import bundle
+from fraudlake.models.scorer import NO_SCORE
 
 from .conftest import FEATURES, LINE, SCORES, rows
 
@@ -122,3 +125,47 @@ def test_threshold_gives_k_alerts_on_the_days_kept(scorer, alerts, k):
 def test_threshold_outside_what_is_kept(scorer, alerts):
     with pytest.raises(ConfigError, match=r"expected 0.25 to 10: the model keeps the 40 highest"):
         scorer.threshold(alerts)
+
+
+def placed(files, scores, days):
+    """The scorer with other scores kept of the days set aside."""
+    manifest = json.loads(files["scorer.json"]) | {"alert_scores": scores, "alert_days": days}
+    return bundle.load({**files, "scorer.json": json.dumps(manifest).encode()})
+
+
+@BATCHES
+@given(data=st.data(), scores=st.lists(st.integers(0, 12), min_size=1, max_size=60))
+def test_a_budget_holds_within_a_tenth_whatever_is_equal(data, scores, bundles):
+    ordered = sorted((score / 20 for score in scores), reverse=True)
+    k = data.draw(st.integers(1, len(ordered)))
+    scorer, alerts = placed(bundles["xgboost"], ordered, 4.0), k / 4
+    threshold = scorer.threshold(alerts)
+    flagged = sum(score >= threshold for score in ordered)
+    assert flagged <= k + max(1, k // 10)
+    assert (scorer.shortfall(alerts) is None) == (flagged >= k)
+    if sum(score >= ordered[k - 1] for score in ordered) <= k + max(1, k // 10):
+        assert threshold == ordered[k - 1]
+    else:
+        assert threshold == min((s for s in ordered if s > ordered[k - 1]), default=NO_SCORE)
+
+
+def test_a_model_that_says_the_same_of_all_flags_nothing(files):
+    scorer = placed(files, [0.0123] * 4195, 7.0)
+    assert scorer.threshold(20) == NO_SCORE > scorer.score(np.zeros((1, len(FEATURES)))).max()
+    assert scorer.shortfall(20) == (
+        "alerts: got a budget of 20 a day, flags 0 a day on the days set aside: 4195 transactions "
+        "there, or more, have one score, 0.0123, and with them it would be 599.3 a day"
+    )
+
+
+def test_what_an_older_model_kept_may_end_among_equal_scores(files):
+    """It has as many scores as the largest budget asks for, and may have left out equal ones."""
+    distinct = [1 - i / 100 for i in range(50)]
+    assert placed(files, distinct, 0.05).threshold(1000) == distinct[-1]
+    equal = placed(files, distinct[:44] + [0.2] * 6, 0.05)
+    assert equal.threshold(880) == distinct[43]
+    assert equal.threshold(1000) == distinct[43]
+    complete = placed(files, distinct[:44] + [0.2] * 6 + [0.1], 0.05)
+    assert complete.threshold(1000) == 0.2
+    with pytest.raises(ConfigError, match="keeps the 50 highest"):
+        complete.threshold(1020)

@@ -57,7 +57,7 @@ def test_scores_do_not_depend_on_the_cut(spark, expected, model):
 def test_a_second_run_makes_no_commit(expected, model):
     lake = expected.lake
     before = {table.name: lake.version(table) for table in (SCORES, FLAGGED)}
-    again = score_range(lake, HANDBOOK, model, 1, 4, CUTOVER, END)
+    again = score_range(lake, HANDBOOK, model, 1, 4, CUTOVER, END, 1)
     assert (again["scores"], again["flags"]) == (0, 0)
     assert again["flagged"] == len(expected.flags)
     assert before == {table.name: lake.version(table) for table in (SCORES, FLAGGED)}
@@ -70,11 +70,11 @@ def test_other_definition_is_refused(expected, model):
     other["definition"] = "0" * 16
     files = {**model, "scorer.json": json.dumps(other).encode()}
     with pytest.raises(DataError, match=r"trained on feature definition 0000.*, got"):
-        score_range(expected.lake, HANDBOOK, files, 2, 4, CUTOVER, END)
+        score_range(expected.lake, HANDBOOK, files, 2, 4, CUTOVER, END, 2)
 
 
 def test_empty_range_and_impossible_budget_are_refused(expected, model):
     with pytest.raises(DataError, match="got no rows"):
-        score_range(expected.lake, HANDBOOK, model, 1, 4, END, None)
+        score_range(expected.lake, HANDBOOK, model, 1, 4, END, None, 1)
     with pytest.raises(ConfigError, match="alerts: got 5"):
-        score_range(expected.lake, HANDBOOK, model, 1, 5, CUTOVER, END)
+        score_range(expected.lake, HANDBOOK, model, 1, 5, CUTOVER, END, 1)

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("planned_at_once")
 def test_parity_sees_one_wrong_bit(spark, expected, model, tmp_path):
     threshold = expected.result["threshold"]
     features = expected.lake.read(FEATURES).where(time_range(CUTOVER, END))
-    counts = parity.compare(expected.lake, features, model, 1, threshold, CUTOVER, END)
+    counts = parity.compare(expected.lake, features, model, 1, threshold, CUTOVER, END, 1)
     assert counts["equal"] == counts["rows"] == len(expected.scores)
     assert counts["flags_equal"] == counts["flags"] == len(expected.flags)
     shutil.copytree(expected.lake.root, tmp_path / "lake")
@@ -35,7 +35,7 @@ def test_parity_sees_one_wrong_bit(spark, expected, model, tmp_path):
     spark.sql(changed.format(lake.reference(SCORES)))
     one = min(expected.scores)
     spark.sql(f"UPDATE {lake.reference(SCORES)} SET score = score + 1e-15 WHERE tx_id = {one}")
-    counts = parity.compare(lake, features, model, 1, threshold, CUTOVER, END)
+    counts = parity.compare(lake, features, model, 1, threshold, CUTOVER, END, 1)
     assert counts["different"] == 1
 
 
@@ -73,7 +73,7 @@ def test_disorder_equals_what_was_known(
     assert sum(scores[tx] != score for tx, score in expected.scores.items()) > 10
     keys_are_unique(lake)
 
-    models = SimpleNamespace(resolve=lambda _: 1, files=lambda _: model)
+    models = SimpleNamespace(resolve=lambda _: 1, files=lambda _: model, champion=lambda: 1)
     monkeypatch.setattr(registry, "Registry", lambda _: models)
 
     def compared():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import xgboost
 
 from fraudlake import job, registry
 from fraudlake.datasets import load_dataset
+from fraudlake.errors import FraudlakeError
 from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.features.table.build import build
 from fraudlake.ingest.pipeline import ingest
@@ -24,7 +26,7 @@ from fraudlake.models.calibration import Calibration
 from fraudlake.models.encoding import Encoding
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
-SEAM, END = START + timedelta(days=10), START + timedelta(days=12)
+CUTOVER, MIDDLE, END = (START + timedelta(days=days) for days in (10, 11, 12))
 SHOP = """
 format: parquet
 columns:
@@ -82,13 +84,18 @@ def trained(feature_set):
 
 
 class Models:
-    """A registry of two versions."""
+    """A registry whose champion a test names."""
 
     def __init__(self, bundles):
-        self.bundles = bundles
+        self.bundles, self.serving = dict(bundles), 1
 
     def resolve(self, model):
-        return int(model)
+        if model == "challenger":
+            raise FraudlakeError("no challenger")
+        return self.serving if model == "champion" else int(model)
+
+    def champion(self):
+        return self.serving
 
     def files(self, version):
         return self.bundles[version]
@@ -116,23 +123,30 @@ def shop(spark, tmp_path_factory):
 
 
 @pytest.fixture
-def shop_lake(spark, shop, tmp_path, monkeypatch):
-    """A copy of the lake, and both models behind the registry's door."""
+def models(shop, monkeypatch):
+    """Both models behind the registry's door; the narrow one serves."""
+    found = Models(shop.bundles)
+    monkeypatch.setattr(registry, "Registry", lambda _: found)
+    return found
+
+
+@pytest.fixture
+def shop_lake(spark, shop, models, tmp_path):
+    """A copy of the lake."""
     shutil.copytree(shop.folder / "lake", tmp_path / "lake")
-    monkeypatch.setattr(registry, "Registry", lambda _: Models(shop.bundles))
     return Lake(spark, str(tmp_path / "lake"))
 
 
-def score(lake, name, **values):
-    limits = {"from": format_instant(SEAM), "to": format_instant(END)}
+def score(lake, name, start=CUTOVER, end=END, **values):
+    limits = {"from": format_instant(start), "to": format_instant(end)}
     return job.call(
-        "score", lake.spark, lake=lake.root, table=TABLES[name], model=VERSIONS[name], alerts=4,
-        **limits, **values,
+        "score", lake.spark, lake=lake.root, table=TABLES[name], alerts=4,
+        **{"model": VERSIONS[name], **limits, **values},
     )  # fmt: skip
 
 
-def stream(shop, lake, name):
-    limits = {"from": format_instant(SEAM), "to": format_instant(END)}
+def stream(shop, lake, name, start=CUTOVER):
+    limits = {"from": format_instant(start), "to": format_instant(END)}
     return job.call(
         "stream", lake.spark, lake=lake.root, dataset=shop.folder / "shop.yaml",
         features=shop.folder / f"{name}.yaml", model=VERSIONS[name], alerts=4, replay="1d",
@@ -141,32 +155,62 @@ def stream(shop, lake, name):
 
 
 @pytest.mark.parametrize("order", [("narrow", "wide"), ("wide", "narrow")])
-def test_one_set_after_the_other(shop, shop_lake, order):
+def test_one_set_after_the_other(shop, shop_lake, models, order):
     """Whichever comes first, in batch or as a stream, `flagged` names entities and no feature."""
     first, second = order
-    assert score(shop_lake, first)["rows"] == stream(shop, shop_lake, second)["scored"] == 60
+    models.serving = VERSIONS[first]
+    assert score(shop_lake, first)["rows"] == 60
+    models.serving = VERSIONS[second]
+    assert stream(shop, shop_lake, second)["scored"] == 60
     assert score(shop_lake, second)["scores"] == 0
     assert shop_lake.read(FLAGGED).columns == [*FLAGGED.columns, "customer_id"]
     assert shop_lake.read(SCORES).count() == 120
 
 
-def test_a_table_with_columns_of_a_feature_set_goes_on(shop, shop_lake):
+def test_a_table_with_columns_of_a_feature_set_goes_on(shop, shop_lake, models):
     """As an earlier release made it: they stay, and are null in what comes."""
     older = {"customer_id": "bigint", "merchant_category": "string", "units": "double"}
     shop_lake.create(FLAGGED, older)
-    assert score(shop_lake, "narrow")["flagged"] > 5
-    assert stream(shop, shop_lake, "wide")["flagged"] > 5
+    assert score(shop_lake, "narrow", end=MIDDLE)["flagged"] > 3
+    models.serving = VERSIONS["wide"]
+    assert stream(shop, shop_lake, "wide", MIDDLE)["flagged"] > 3
     rows = shop_lake.read(FLAGGED)
     assert rows.columns == [*FLAGGED.columns, *older]
+    assert {row[0] for row in rows.select("model_version").collect()} == {1, 2}
     assert rows.where("customer_id IS NULL OR units IS NOT NULL").isEmpty()
 
 
-def test_a_table_gets_an_entity_that_the_data_set_got(shop_lake, tmp_path):
-    score(shop_lake, "narrow")
+def test_a_table_gets_an_entity_that_the_data_set_got(shop_lake, models, tmp_path):
+    score(shop_lake, "narrow", end=MIDDLE)
     flags = shop_lake.read(FLAGGED).count()
     more = SHOP.replace("customer: customer_id", "customer: customer_id, shop: merchant_category")
     (tmp_path / "shop.yaml").write_text(more)
-    score(shop_lake, "wide", dataset=tmp_path / "shop.yaml")
+    models.serving = VERSIONS["wide"]
+    score(shop_lake, "wide", MIDDLE, dataset=tmp_path / "shop.yaml")
     rows = shop_lake.read(FLAGGED)
     assert rows.columns == [*FLAGGED.columns, "customer_id", "merchant_category"]
-    assert rows.where("merchant_category IS NULL").count() == flags
+    assert rows.where("merchant_category IS NULL").count() == flags < rows.count()
+
+
+def test_a_trial_in_batch_or_as_a_stream_leaves_flagged_alone(shop, shop_lake):
+    score(shop_lake, "narrow")
+    before = sorted(shop_lake.read(FLAGGED).select("tx_id", "model_version").collect())
+    trial = score(shop_lake, "wide", MIDDLE)
+    assert trial["flagged"] > trial["flags"] == 0
+    shadow = stream(shop, shop_lake, "wide")
+    assert (shadow["scored"], shadow["flagged"]) == (60, 0)
+    assert shadow["remarks"]
+    assert shop_lake.read(SCORES).count() == 120
+    assert sorted(shop_lake.read(FLAGGED).select("tx_id", "model_version").collect()) == before
+
+
+def test_equal_scores_do_not_break_the_budget(shop_lake, models):
+    """A model that says the same of all, where four alerts a day are asked for."""
+    manifest = json.loads(models.bundles[1]["scorer.json"])
+    manifest["calibration"] = {"slope": 1e-300, "intercept": 0.0}
+    manifest |= {"alert_scores": [0.5] * 60, "alert_days": 2.0}
+    models.bundles[3] = {**models.bundles[1], "scorer.json": json.dumps(manifest).encode()}
+    models.serving = 3
+    found = score(shop_lake, "narrow", model=3)
+    assert (found["scores"], found["flagged"]) == (60, 0)
+    assert found["remarks"][0].startswith("alerts: got a budget of 4 a day, flags 0 a day")

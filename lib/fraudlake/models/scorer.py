@@ -19,6 +19,9 @@ from fraudlake.models.encoding import Encoding
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
+ALERTS_A_DAY = 1000  # the largest budget: so many scores of each day set aside are kept
+NO_SCORE = 2.0  # a threshold above every score: nothing is flagged
+
 
 class Line(BaseModel):
     """Calibration as it stands in `scorer.json`."""
@@ -134,14 +137,31 @@ class Scorer(ABC):
         """The score that flags `alerts_per_day` transactions a day on the days set aside for it.
 
         The k-th highest score of those days, k = ⌊alerts_per_day · days⌋; to be used as
-        score ≥ threshold, so equal scores are flagged together.
+        score ≥ threshold, so equal scores are flagged together. With them there may be a tenth of k
+        more alerts than k, at least one more. Where there would be more than that, the next higher
+        score is taken, so there are fewer than k; where there is no higher one, `NO_SCORE`, which
+        flags nothing. `shortfall` says so.
 
         Raises
         ------
         ConfigError
             k is 0, or more scores than the model keeps.
         """
-        days, number = self.manifest.alert_days, len(self.manifest.alert_scores)
+        return self._placed(alerts_per_day)[0]
+
+    def shortfall(self, alerts_per_day: float) -> str | None:
+        """Why the threshold flags less than the budget, for the user; None where it does not.
+
+        Raises
+        ------
+        ConfigError
+            As `threshold`.
+        """
+        return self._placed(alerts_per_day)[1]
+
+    def _placed(self, alerts_per_day: float) -> tuple[float, str | None]:
+        days, scores = self.manifest.alert_days, self.manifest.alert_scores
+        number = min(len(scores), most := int(ALERTS_A_DAY * days))
         # 2.3 · 10 is 22.999999999999996.
         k = math.floor(alerts_per_day * days + 1e-9) if math.isfinite(alerts_per_day) else 0
         if not 1 <= k <= number:
@@ -150,7 +170,19 @@ class Scorer(ABC):
                 f"{number / days:.6g}: the model keeps the {number} highest scores of {days:g} days"
             )
             raise ConfigError([problem])
-        return self.manifest.alert_scores[k - 1]
+        score = scores[k - 1]
+        higher, equal = sum(one > score for one in scores), scores.count(score)
+        if score == scores[-1] and len(scores) == most:
+            # An older model's scores end there, however many equal ones follow: take as many again.
+            equal *= 2
+        if higher + equal <= k + max(1, k // 10):
+            return score, None
+        said = (
+            f"alerts: got a budget of {alerts_per_day:g} a day, flags {higher / days:.4g} a day on "
+            f"the days set aside: {equal} transactions there, or more, have one score, {score:g}, "
+            f"and with them it would be {(higher + equal) / days:.4g} a day"
+        )
+        return (scores[higher - 1] if higher else NO_SCORE), said
 
     def _entered(self, x: np.ndarray) -> np.ndarray:
         if x.ndim != 2 or x.shape[1] != len(self.features):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,14 @@ from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS
 from fraudlake.models.scorer import check_definition
+from fraudlake.scoring.flags import as_flags, create_tables, not_in_service, undecided
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
 
     from fraudlake.datasets import Dataset
+
+log = logging.getLogger("fraudlake")
 
 MODEL = "fraudlake"
 
@@ -38,39 +39,6 @@ def provenance(model_version: int, definition: str, threshold: float) -> dict[st
     }
 
 
-def create_tables(lake: Lake, entities: Mapping[str, str]) -> None:
-    """Make `scores` and `flagged` where they are missing; `entities`: column → SQL type.
-
-    An entity that the data set has got since is added to a `flagged` that stands.
-    """
-    lake.create(SCORES)
-    lake.add_columns(FLAGGED, entities)
-    lake.create(FLAGGED, entities)
-
-
-def as_flags(rows: DataFrame, flagged: StructType, entities: Collection[str]) -> DataFrame:
-    """Rows as `flagged` has them: its own columns and the data set's entities.
-
-    An older table has columns of a feature set too: they stay, null in new rows.
-
-    Parameters
-    ----------
-    flagged
-        Schema of the table.
-    """
-    from pyspark.sql import functions as F
-
-    own = {*FLAGGED.columns, *entities}
-    return rows.select(
-        *(
-            F.col(column.name)
-            if column.name in own
-            else F.lit(None).cast(column.dataType).alias(column.name)
-            for column in flagged
-        )
-    )
-
-
 def score_range(
     lake: Lake,
     dataset: Dataset,
@@ -79,10 +47,12 @@ def score_range(
     alerts: float,
     start: datetime | None,
     end: datetime | None,
+    champion: int | None,
 ) -> dict[str, Any]:
     """Score the features of [start, end) and flag what reaches the alert budget's threshold.
 
-    Re-run rule: a transaction that has a score of this model version, or a flag, keeps it.
+    Re-run rule: a transaction that has a score of this model version, or a flag, keeps it. One that
+    another version has decided (`flags.undecided`) gets no flag.
 
     Parameters
     ----------
@@ -93,12 +63,14 @@ def score_range(
     alerts
         Alert budget, alerts a day; the threshold is the one that met it on the days the model kept
         aside.
+    champion
+        The version in service: no other flags.
 
     Returns
     -------
     dict
         `rows` read, `scores` added, `flagged` (rows at or above the threshold), `flags` added,
-        `threshold`.
+        `threshold`, and `remarks`: sentences for the user, such as why nothing was flagged.
 
     Raises
     ------
@@ -118,25 +90,41 @@ def score_range(
     scorer = bundle.load(files)
     for found in definitions:
         check_definition(model_version, scorer.definition, found)
-    threshold = scorer.threshold(alerts)
+    threshold, flags = scorer.threshold(alerts), 0
+    remarks = [said] if (said := scorer.shortfall(alerts)) else []
 
+    in_service, entities = model_version == champion, dataset.entity_types()
     columns = provenance(model_version, scorer.definition, threshold)
-    scored = score_rows(features, files, threshold, ["tx_id", "event_time"], columns)
+    reasons_from = threshold if in_service else None
+    scored = score_rows(features, files, reasons_from, ["tx_id", "event_time"], columns)
+    create_tables(lake, entities)
     with cached(scored) as scored:
-        transactions = lake.read(TRANSACTIONS).where(within)
-        entities = dataset.entity_types()
-        create_tables(lake, entities)
         reached = scored.where(F.col("score") >= F.col("threshold"))
-        details = transactions.select(*dict.fromkeys(["tx_id", "amount", *entities]))
-        flags = details.join(F.broadcast(reached), "tx_id")
-        flags = as_flags(flags, lake.read(FLAGGED).schema, entities)
         rows, flagged = scored.agg(
             F.count("*"), F.count_if(F.col("score") >= F.col("threshold"))
         ).collect()[0]
-        return {
-            "rows": rows,
-            "scores": lake.insert_missing(SCORES, scored, within),
-            "flagged": flagged,
-            "flags": lake.insert_missing(FLAGGED, flags, within),
-            "threshold": threshold,
-        }
+        scores = lake.insert_missing(SCORES, scored, within)
+        if not in_service:
+            remarks.append(not_in_service(model_version, champion))
+        elif flagged:
+            new = undecided(lake, reached, start, end, model_version)
+            if new is not reached and (before := flagged - new.count()):
+                remarks.append(
+                    f"{before} of {flagged} were decided by the version in service at their time: "
+                    "no flag"
+                )
+            transactions = lake.read(TRANSACTIONS).where(within)
+            details = transactions.select(*dict.fromkeys(["tx_id", "amount", *entities]))
+            rows_flagged = details.join(F.broadcast(new), "tx_id")
+            schema = lake.read(FLAGGED).schema
+            flags = lake.insert_missing(FLAGGED, as_flags(rows_flagged, schema, entities), within)
+    for remark in remarks:
+        log.warning("score: %s", remark)
+    return {
+        "rows": rows,
+        "scores": scores,
+        "flagged": flagged,
+        "flags": flags,
+        "threshold": threshold,
+        "remarks": remarks,
+    }

@@ -10,6 +10,7 @@ from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FLAGGED, SCORES
 from fraudlake.scoring.apply import score_rows
+from fraudlake.scoring.flags import undecided
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -23,6 +24,7 @@ def compare(
     threshold: float,
     start: datetime | None,
     end: datetime | None,
+    champion: int | None,
 ) -> dict[str, int]:
     """Score features afresh and hold the result against the tables.
 
@@ -30,14 +32,18 @@ def compare(
     ----------
     features
         Of [start, end): the feature table's, or those of `as_of.features_as_of_scoring`.
+    champion
+        The version in service. Of another one that flagged nothing in the range no flags are
+        expected.
 
     Returns
     -------
     dict
         `rows` (transactions with features in the range), `equal` (score of the same 64 bits),
         `different`, `missing` (no score in the table), `unknown` (a score without features),
-        `flags` (transactions at or above the threshold), `flags_equal` (flagged with the same
-        score), `flags_missing`, `flags_unknown` (flagged by this version, though below).
+        `flags` (transactions at or above the threshold that no other version has decided, see
+        `flags.undecided`), `flags_equal` (flagged with the same score), `flags_missing`,
+        `flags_unknown` (flagged by this version, though below).
     """
     from pyspark.sql import functions as F
 
@@ -65,6 +71,12 @@ def compare(
 
     with cached(fresh) as fresh:
         scores = counts(fresh, found(lake.read(SCORES)), "")
+        flagged = found(lake.read(FLAGGED))
         reached = fresh.where(F.col("expected") >= threshold)
-        flags = counts(reached, found(lake.read(FLAGGED)), "flags_")
+        if model_version != champion and flagged.isEmpty():
+            reached = reached.where("false")
+        missing = reached.join(flagged, "tx_id", "left_anti")
+        missing = undecided(lake, missing, start, end, model_version)
+        reached = reached.join(flagged, "tx_id", "left_semi").unionByName(missing)
+        flags = counts(reached, flagged, "flags_")
     return scores | {"flags": flags.pop("flags_rows")} | flags

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fraudlake.errors import DataError
 from fraudlake.models import bundle, golden
-from fraudlake.models.scorer import check_definition
+from fraudlake.models.scorer import NO_SCORE, check_definition
+
+log = logging.getLogger("fraudlake")
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,15 @@ class Model:
         SHA-256 of the bundle.
     threshold : float
         Flag where score ≥ threshold.
+    shortfall : str or None
+        Why that flags less than the alert budget, where it does.
     """
 
     version: int
     files: dict[str, bytes] = field(repr=False)
     digest: str
     threshold: float
+    shortfall: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"version {self.version}"
@@ -70,7 +76,8 @@ def admit(
     ------
     FraudlakeError
         Files that are not those that were registered; another definition; a feature that nobody
-        computes; wrong scores on the golden batch; a budget that the model has no threshold for.
+        computes; wrong scores on the golden batch; a budget that the model has no threshold for, or
+        none that flags anything.
     """
     files = source.files(version)
     scorer = bundle.load(files)
@@ -82,4 +89,9 @@ def admit(
         )
     noted = source.describe(version).get("golden")
     golden.check(scorer, json.loads(noted) if noted else None)
-    return Model(version, files, scorer.digest, scorer.threshold(alerts))
+    threshold, shortfall = scorer.threshold(alerts), scorer.shortfall(alerts)
+    if threshold == NO_SCORE:
+        raise DataError(f"model version {version} would flag nothing: {shortfall}")
+    if shortfall:
+        log.warning("model version %d: %s", version, shortfall)
+    return Model(version, files, scorer.digest, threshold, shortfall)

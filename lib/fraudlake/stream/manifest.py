@@ -34,10 +34,13 @@ class Decision:
         only adds its scores.
     threshold
         Flag where score ≥ threshold.
+    flags
+        Whether the model that decides was in service; if not, the batch leaves scores alone.
     """
 
     models: tuple[tuple[int, str], ...]
     threshold: float
+    flags: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class BatchManifest:
     runs
         Store → names of the runs that the batch reads.
     versions
-        Versions of `scores` and `flagged` before it. Each batch adds one to `flagged`, and one a
-        model to `scores`.
+        Versions of `scores` and `flagged` before it. Each batch adds one a model to `scores`, and
+        one to `flagged` where its model is in service.
     sole_writer
         Whether nobody else has written transactions of the stream's time to them.
     """
@@ -72,7 +75,7 @@ class BatchManifest:
         """What `stored` gave, read back from JSON."""
         content = dict(stored)
         models = tuple((version, digest) for version, digest in content["decision"]["models"])
-        content["decision"] = Decision(models, content["decision"]["threshold"])
+        content["decision"] = Decision(**{**content["decision"], "models": models})
         content["runs"] = {store: tuple(names) for store, names in content["runs"].items()}
         return cls(sole_writer=content.pop("alone"), **content)
 

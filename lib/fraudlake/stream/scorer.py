@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError, FraudlakeError
@@ -28,7 +28,8 @@ from fraudlake.lake.frames import checkpointed
 from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Table
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
-from fraudlake.scoring.batch import as_flags, create_tables, provenance
+from fraudlake.scoring.batch import provenance
+from fraudlake.scoring.flags import as_flags, create_tables, undecided
 from fraudlake.stream.manifest import BatchManifest, Decision
 from fraudlake.stream.state import StreamState
 
@@ -66,11 +67,16 @@ class StreamScorer:
         Model version → bundle, for a batch that was begun with another model.
     service
         Told of every batch.
+    in_service
+        Asked, before each batch that was not tried before, whether the version that decides it is
+        the one in service; if not, the batch has scores and no flags. None: as the batch before.
     until
         Records with this event time or a later one are left alone (counted as `outside`).
     bad
         Highest share of bad records that a micro-batch may have. One with more is refused whole,
         unless it has fewer than 100 records: its producer has changed.
+    shadows
+        Batches whose model was not in service.
     failure
         The error for the user that ended a batch, where one did; Spark shows a stack of traces.
     stopping
@@ -84,9 +90,11 @@ class StreamScorer:
     models: Callable[[], tuple[Model, ...]]
     load: Callable[[int], dict[str, bytes]]
     service: Service
+    in_service: Callable[[int], bool | None] = lambda _: True
     until: datetime | None = None
     max_bad_share: float = 1.0
     counts: Counter = field(default_factory=Counter)
+    shadows: int = 0
     failure: FraudlakeError | None = None
     stopping: bool = False
 
@@ -128,6 +136,17 @@ class StreamScorer:
             counted = ", ".join(f"{value} {name}" for name, value in counts.items())
             log.info("batch %d: %s in %.1f s", batch_id, counted, time.monotonic() - started)
 
+    def remarks(self) -> list[str]:
+        """What the user should know of the batches, in sentences."""
+        shortfall, batches = self.models()[0].shortfall, self.counts["batches"]
+        found = [shortfall] if shortfall else []
+        if self.shadows:
+            found.append(
+                f"{self.shadows} of {batches} micro-batches were decided by a version that is not "
+                "in service: its scores are in `scores`, and it flags nothing"
+            )
+        return found
+
     def _process(self, raw: DataFrame, batch_id: int, counts: Counter) -> None:
         from pyspark.sql import functions as F
 
@@ -154,16 +173,22 @@ class StreamScorer:
             published = beside.submit(_published, checked)
             if accepted:
                 rows = checked.where(good & inside).select(*self.state.history.columns, "raw")
-                models = self.models()
-                versions = tuple((m.version, m.digest) for m in models)
-                decision = Decision(versions, models[0].threshold)
-                manifest = self.state.plan_batch(batch_id, decision, last)
+                manifest = self.state.plan_batch(batch_id, self._decision(), last)
+                self.shadows += not manifest.decision.flags
                 counts |= self._score_whatever_is_lost(rows, manifest, first, last)
                 counts["duplicates"] = accepted - counts["scored"]
                 self.state.compact(manifest)
             if (found := published.result()) is not None:
                 at, number = found["at"].to_numpy(), found["n"].to_numpy()
                 self.service.latency(time.time() - at / 10, number)
+
+    def _decision(self) -> Decision:
+        models = self.models()
+        flags = self.in_service(version := models[0].version)
+        if flags is None:
+            flags = version == self.state.last_in_service()
+        versions = tuple((model.version, model.digest) for model in models)
+        return Decision(versions, models[0].threshold, flags)
 
     def _check(self, raw: DataFrame) -> DataFrame:
         """`checks.check`, its steps made once a minute."""
@@ -254,20 +279,24 @@ class StreamScorer:
         new, flagged = made[0][1]
         names = ["scores", *(f"scores/{version}" for version, _ in decision.models[1:])]
         tables = [(name, SCORES, found) for name, found in zip(names, scored, strict=True)]
-        flags = as_flags(scored[0].where(is_flag), self._flagged, self._entities)
-        tables.append(("flagged", FLAGGED, flags))
+        if decision.flags:
+            rows = as_flags(scored[0].where(is_flag), self._flagged, self._entities)
+            tables.append(("flagged", FLAGGED, rows))
         nothing_written = self.state.nothing_written_since(manifest)
         with ThreadPoolExecutor() as pool:
             writes = [pool.submit(history.remember, scored[0], batch_id)]
             for name, table, found in tables:
                 missing = found if nothing_written else self._missing(table, found, within)
+                if table is FLAGGED and not nothing_written:
+                    version, _ = decision.models[0]
+                    missing = undecided(self.lake, missing, _time(first), _time(last + 1), version)
                 application = self._application(name)
                 writes.append(
                     pool.submit(self.lake.append_once, table, missing, application, batch_id)
                 )
             for write in writes:
                 write.result()
-        return Counter(scored=new, flagged=flagged)
+        return Counter(scored=new, flagged=flagged if decision.flags else 0)
 
     def _scored(
         self,
@@ -295,6 +324,10 @@ class StreamScorer:
         keys = list(table.key)
         standing = self.lake.read(table).where(within).select(*keys)
         return rows.join(F.broadcast(standing), keys, "left_anti")
+
+
+def _time(micros: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 
 
 def _published(checked: DataFrame) -> pa.Table | None:

@@ -153,6 +153,12 @@ class StreamState(StateFolder):
         _write(self._manifest_path(batch_id), made.stored())
         return made
 
+    def last_in_service(self) -> int | None:
+        """Version of the model that decided the last batch, where it was in service."""
+        numbers = self._numbers()
+        decision = self._manifest(numbers[-1]).decision if numbers else None
+        return decision.models[0][0] if decision and decision.flags else None
+
     def nothing_written_since(self, manifest: BatchManifest) -> bool:
         """Whether no row of a batch can stand in `scores` or `flagged` yet.
 
@@ -228,7 +234,7 @@ class StreamState(StateFolder):
         if not before.sole_writer:
             return False
         for table in (SCORES, FLAGGED):
-            own = 1 if table is FLAGGED else len(before.decision.models)
+            own = before.decision.flags if table is FLAGGED else len(before.decision.models)
             if versions[table.name] > before.versions[table.name] + own:
                 commits = self.history.lake.history(table, before.versions[table.name])
                 if sum(commit.changes_rows for commit in commits) > own:

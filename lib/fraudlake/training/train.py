@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fraudlake.instants import parse_instant
 from fraudlake.lake import run_metrics
 from fraudlake.lake.frames import cached
+from fraudlake.models.scorer import ALERTS_A_DAY
 from fraudlake.training import measures
 from fraudlake.training.trial import Trial, gather
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fraudlake")
 
-KEPT_ALERTS_A_DAY = 1000
 CARDS_A_DAY = 100
 _EXPLAINED_ROWS = 1000
 _COUNTS = {"tp", "fp", "fn", "tn"} | {
@@ -46,7 +46,8 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
     -------
     dict
         `model_version`, `trained`, `champion` (version that now holds the alias), `contender`,
-        `definition`, and the measures.
+        `definition`, the measures, and `remarks`: sentences for the user, such as why the
+        threshold flags less than the alert budget.
 
     Raises
     ------
@@ -68,6 +69,8 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
     elif registry.champion() is None:
         # The run that registered it was cut off before it could give it the alias.
         registry.promote(version)
+    if remark := registry.load(version).shortfall(trial.alerts):
+        log.warning("train: %s", remark)
     metrics = registry.metrics(version)
     run_metrics.record(trial.lake, "train", fingerprint, made_from["features_version"], metrics)
     return {
@@ -77,6 +80,7 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
         "contender": trial.contender.name,
         "definition": trial.feature_set.hash,
         **{name: int(value) if name in _COUNTS else value for name, value in metrics.items()},
+        "remarks": [remark] if remark else [],
     }
 
 
@@ -115,8 +119,7 @@ def _train(
         line = _calibrate(score_rows(held_out, pack(early, Calibration(), []), None, ["label"]))
         weights = final if trial.split.gap_days else early
         alert_scores = _highest(
-            score_rows(rows.aside, pack(weights, line, []), None, []),
-            int(KEPT_ALERTS_A_DAY * rows.aside_days),
+            score_rows(rows.aside, pack(weights, line, []), None, []), rows.aside_days
         )
         files = pack(final, line, alert_scores)
         scorer = bundle.load(files)
@@ -189,10 +192,17 @@ def _calibrate(held_out: DataFrame) -> Calibration:
     return line
 
 
-def _highest(scored: DataFrame, number: int) -> list[float]:
+def _highest(scored: DataFrame, days: float) -> list[float]:
+    """The highest scores of so many days, as many as the largest alert budget asks for.
+
+    With the next one, or as many more that equal the lowest as tell whether a budget holds.
+    """
     from pyspark.sql import functions as F
 
-    return [row[0] for row in scored.orderBy(F.desc("score")).limit(number).collect()]
+    most = int(ALERTS_A_DAY * days)
+    rows = scored.orderBy(F.desc("score")).limit(most + most // 10 + 2).collect()
+    scores = [row[0] for row in rows]
+    return scores[: most + 1] + [one for one in scores[most + 1 :] if one == scores[most - 1]]
 
 
 def _beats(
