@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.lake import commits, delta_log
+from fraudlake.lake import commits, delta_log, violations
 from fraudlake.lake.commits import Commit
 from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FEATURES, REASONS_TYPE, TRANSACTIONS, Table
@@ -250,9 +250,10 @@ class Lake:
         existing = {row[0] for row in rows}
         for name, rule in table.constraints.items():
             if _CONSTRAINT + name not in existing:
-                self.spark.sql(
-                    f"ALTER TABLE {self.reference(table)} ADD CONSTRAINT {name} CHECK ({rule})"
-                )
+                with violations.told(self._name(table), table):
+                    self.spark.sql(
+                        f"ALTER TABLE {self.reference(table)} ADD CONSTRAINT {name} CHECK ({rule})"
+                    )
 
     def insert_missing(self, table: Table, rows: DataFrame, within: str = "true") -> int:
         """Add the rows whose key is not in the table yet; return how many.
@@ -275,11 +276,12 @@ class Lake:
             count = new.count()
             if count:
                 same = " AND ".join(f"t.{k} = s.{k}" for k in keys)
-                self.spark.sql(
-                    f"MERGE INTO {self.reference(table)} t USING {{new}} s "
-                    f"ON {same} WHEN NOT MATCHED THEN INSERT *",
-                    new=new,
-                )
+                with violations.told(self._name(table), table):
+                    self.spark.sql(
+                        f"MERGE INTO {self.reference(table)} t USING {{new}} s "
+                        f"ON {same} WHEN NOT MATCHED THEN INSERT *",
+                        new=new,
+                    )
         return count
 
     def append_once(self, table: Table, rows: DataFrame, application: str, version: int) -> None:
@@ -290,8 +292,9 @@ class Lake:
         """
         if not self.in_catalog:
             path = self.path(table)
-            if delta_log.append_once(self.spark, path, rows, application, version):
-                return
+            with violations.told(self._name(table), table):
+                if delta_log.append_once(self.spark, path, rows, application, version):
+                    return
         writer = rows.select(*self._columns(table)).write.format("delta").mode("append")
         writer = writer.option("txnAppId", application).option("txnVersion", version)
         self._save(writer, table)
@@ -332,10 +335,11 @@ class Lake:
         return self.spark.table(self.reference(table)).columns
 
     def _save(self, writer: DataFrameWriter, table: Table) -> None:
-        if self.in_catalog:
-            writer.saveAsTable(self.reference(table))
-        else:
-            writer.save(self.path(table))
+        with violations.told(self._name(table), table):
+            if self.in_catalog:
+                writer.saveAsTable(self.reference(table))
+            else:
+                writer.save(self.path(table))
 
 
 def _settings(settings: Mapping[str, str]) -> str:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 REASONS_TYPE = "array<struct<feature: string, value: double, contribution: double>>"
 
+# Spark holds NaN for larger than any number: only an upper bound keeps it out.
+_PROBABILITY = "score >= 0 AND score <= 1"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -88,7 +91,7 @@ SCORES = Table(
     key=("tx_id", "model", "model_version"),
     cluster_by=("event_time",),
     required=("tx_id", "score", "model_version"),
-    constraints={"score_is_probability": "score >= 0 AND score <= 1"},
+    constraints={"score_is_probability": _PROBABILITY},
     append_only=True,
     streamed=True,
 )
@@ -108,7 +111,10 @@ FLAGGED = Table(
     key=("tx_id",),
     cluster_by=("event_time",),
     required=("tx_id", "score", "threshold", "reasons", "model_version"),
-    constraints={"score_reaches_threshold": "score >= threshold"},
+    constraints={
+        "score_is_probability": _PROBABILITY,
+        "score_reaches_threshold": "score >= threshold",
+    },
     append_only=True,
     streamed=True,
 )
