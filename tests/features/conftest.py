@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from fraudlake.features.definition.feature_set import FeatureSet
-from fraudlake.features.kernels.windows import Events, windows
+from fraudlake.features.kernels.events import Events
+from fraudlake.features.windows import windows
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 ENTITIES = {"customer": "customer_id", "terminal": "terminal_id"}

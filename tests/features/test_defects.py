@@ -10,10 +10,11 @@ from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
 from fraudlake.features.batch.compute import compute
 from fraudlake.features.batch.hot_keys import Cut
-from fraudlake.features.definition.feature import COMPARING
-from fraudlake.features.kernels.windows import Events, windows
+from fraudlake.features.kernels.events import Events
+from fraudlake.features.operations import OPERATIONS
 from fraudlake.features.table.build import build
 from fraudlake.features.table.layout import by_time
+from fraudlake.features.windows import windows
 from fraudlake.lake import Lake
 from fraudlake.lake.tables import FEATURES, TRANSACTIONS
 
@@ -23,7 +24,7 @@ SCHEMA = (
     "tx_id bigint, event_time timestamp, amount decimal(18,2), customer_id bigint, "
     "terminal_id bigint, latitude double, longitude double"
 )
-OPERATIONS = [
+ALL = [
     *("count", "age", "since", "time_of_day", {"distinct": "terminal_id"}),
     *({name: "amount"} for name in ("sum", "mean", "std", "min", "max", "ratio", "zscore")),
     *({"last": "amount", "k": 2}, {"decay": "amount", "half_life": "3h"}),
@@ -44,7 +45,7 @@ def row(tx_id, at, amount=1, customer=1, terminal=1, place=(0.0, 0.0)):
 
 
 def all_operations(feature_set, **more):
-    block = {"entity": "customer", "operations": OPERATIONS, "windows": ["10h"], **more}
+    block = {"entity": "customer", "operations": ALL, "windows": ["10h"], **more}
     return feature_set({"current": False, **block})
 
 
@@ -162,11 +163,11 @@ def test_6_what_comes_later_is_not_seen(kernel, feature_set, current):
         row(10, 4 * HOUR + micro, 500, terminal=8, place=(80.0, 80.0)),
     ]
     known = {"tx_id": 0, "is_fraud": True, "source": "bank"}
-    compared = [o for o in OPERATIONS if o in COMPARING or set(o) & {*COMPARING}]
+    compared = [o for o in ALL if OPERATIONS[o if isinstance(o, str) else next(iter(o))].compares]
     features = feature_set(
         {
             "entity": "customer",
-            "operations": [o for o in OPERATIONS if not current or o not in compared],
+            "operations": [o for o in ALL if not current or o not in compared],
             "windows": ["10h"],
             "current": current,
         },

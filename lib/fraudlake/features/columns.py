@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fraudlake.features.definition.feature import Feature
+from fraudlake.features.feature import Feature, Input
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,9 +28,9 @@ def window_inputs(rows: DataFrame, features: Sequence[Feature]) -> dict[str, Col
     needs, scale = {}, scales(rows, features)
     for feature in features:
         for name in feature.columns:
-            if feature.operation == "distinct":
+            if feature.input is Input.VALUE:
                 needs[VALUE + name] = F.col(name)
-            elif feature.operation == "speed":
+            elif feature.input is Input.PLACE:
                 needs[DEGREES + name] = F.col(name)
             else:
                 needs[SUM + name] = (F.col(name) * scale[name]).cast("bigint")
@@ -42,7 +42,7 @@ def scales(rows: DataFrame, features: Sequence[Feature]) -> dict[str, int]:
     return {
         name: 10 ** getattr(rows.schema[name].dataType, "scale", 0)
         for feature in features
-        if feature.operation not in ("distinct", "speed")
+        if feature.input is Input.NUMBER
         for name in feature.columns
     }
 
@@ -68,12 +68,11 @@ def finished(feature: Feature) -> Column:
             for name in (feature.column, feature.other)
         )
         return F.coalesce(above / F.nullif(below, F.lit(0.0)), F.lit(feature.empty))
-    if feature.kind == "window" and feature.empty is None:
+    if feature.kind == "calendar":
+        said = {"weekend": F.weekday("event_time") >= 5, "night": F.hour("event_time") <= 6}
+        return said[feature.name].cast("int")
+    if feature.empty is None:
         return F.nanvl(F.col(feature.name), F.lit(None))
-    if feature.name == "weekend":
-        return (F.weekday("event_time") >= 5).cast("int")
-    if feature.name == "night":
-        return (F.hour("event_time") <= 6).cast("int")
     return F.col(feature.name)
 
 

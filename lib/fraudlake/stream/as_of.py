@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.definition.feature import key_columns
+from fraudlake.features.feature import key_columns
 from fraudlake.instants import time_range
 from fraudlake.lake.frames import union
 from fraudlake.lake.tables import LABELS

@@ -199,7 +199,7 @@ def test_all_problems_come_at_once(tmp_path):
 features:
   - calendar: noon
   - entity: customer
-    operations: [median, {mean: amount}]
+    operations: [mode, {mean: amount}]
     windows: [fortnight]
   - entity: terminal
     operation: [count]
@@ -207,7 +207,7 @@ features:
 """
     found = "\n".join(problems(tmp_path, text))
     assert "features.0.calendar.calendar: got 'noon', expected 'weekend' or 'night'" in found
-    assert "got 'median', expected count, age, since, time_of_day, or one operation and" in found
+    assert "got 'mode', expected age, since, count, " in found
     assert "got 'fortnight', expected a length of time such as 30s, 15m, 12h or 7d" in found
     assert "features.2.window.operation: unknown key" in found
     assert "features.2.window.operations: missing" in found

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.features.conftest import ENTITIES, _micros, _signed_changes, as_events, kernel_values
-from tests.features.kernels.test_operations import feature_sets, rows, statements, thorough
+from tests.features.operations.test_operations import feature_sets, rows, statements, thorough
 
-from fraudlake.features.batch.hot_keys import reach_of
+from fraudlake.features.feature import reach_of
 from fraudlake.features.state import run_files, sorted_runs
 
 BATCHES = 4

@@ -6,12 +6,12 @@ several; a slice brings along the rows before it that its windows reach, so valu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fraudlake.features.definition.feature import Feature
 from fraudlake.features.definition.feature_set import FeatureSet
+from fraudlake.features.feature import reach_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -118,11 +118,6 @@ def find_cuts(
         if keys and last - first > 2 * length:
             cuts[entity] = Cut(keys, length, reach)
     return cuts
-
-
-def reach_of(features: Sequence[Feature]) -> int:
-    """How long before a row its windows begin: the largest delay + window, in microseconds."""
-    return max(f.delay + f.window for f in features)
 
 
 def shuffle_partitions(rows: DataFrame) -> int:

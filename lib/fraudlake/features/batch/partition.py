@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fraudlake.features.batch.exchange import TARGET, Route, put, unpacked
-from fraudlake.features.batch.hot_keys import reach_of
 from fraudlake.features.columns import arrays_of, changes_of
-from fraudlake.features.definition.feature import Feature
+from fraudlake.features.feature import Feature, reach_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,8 +61,6 @@ class Kernel:
         """Targets among the rows of whole buckets, each once, with their features."""
         import numpy as np
 
-        from fraudlake.features.kernels.events import empty
-
         entity = _numbers(rows, self.route.groups)
         order = _order(entity, _micros(rows), rows["tx_id"].to_numpy(), rows[TARGET].to_numpy())
         entity, rows = entity[order], rows.take(order)
@@ -71,7 +68,7 @@ class Kernel:
         keyless = int(np.searchsorted(entity, 0))
         lacking = np.count_nonzero(target[:keyless])
         kinds = {f.name: np.int64 if f.sql_type == "bigint" else np.float64 for f in self.features}
-        found = {f.name: [np.full(lacking, empty(f), kinds[f.name])] for f in self.features}
+        found = {f.name: [np.full(lacking, f.empty_or_nan, kinds[f.name])] for f in self.features}
         for low, first, end in self._chunks(entity, time, keyless):
             targets = np.flatnonzero(target[first:end]) + first - low
             part = rows.select(self.read).slice(low, end - low)
@@ -106,7 +103,8 @@ class Kernel:
         targets: NDArray[np.int64],
     ) -> dict[str, NDArray]:
         """Feature → values of the targets (positions in the table, rising), in their order."""
-        from fraudlake.features.kernels.windows import Events, windows
+        from fraudlake.features.kernels.events import Events
+        from fraudlake.features.windows import windows
 
         events = Events(entity, time, scale=self.scale, **arrays_of(table), **changes_of(table))
         return windows(events, targets, self.features)

@@ -18,14 +18,8 @@ from pydantic import (
 
 from fraudlake import instants
 from fraudlake.errors import ConfigError
-from fraudlake.features.definition.feature import (
-    COMPARING,
-    LABEL,
-    OPERATIONS,
-    WITHOUT_COLUMN,
-    Feature,
-    OperationName,
-)
+from fraudlake.features.feature import Feature, Input, Operation
+from fraudlake.features.operations import OPERATIONS
 
 _CENTURY = timedelta(days=36500)
 _MICRO = timedelta(microseconds=1)
@@ -88,14 +82,23 @@ class RatioBlock(_Block):
         return [Feature(name, "ratio", column=above, other=below, empty=self.empty)]
 
 
-class Operation(_Block):
+def _is_alone(operation: Operation) -> bool:
+    """Whether a definition says no more than its name."""
+    return operation.input.columns == 0 and not operation.word
+
+
+# What is said beside an operation, and an example of each.
+_EXAMPLES = {"half_life": "6h", "k": "3"}
+
+
+class OperationEntry(_Block):
     """`count`, or one operation and its column: `mean: amount`, `rate: fraud`, `distinct: country`.
 
     A decay also says its half-life, `{decay: amount, half_life: 6h}`; last values how many,
     `{last: amount, k: 3}`; a speed names two columns, `speed: [latitude, longitude]`.
     """
 
-    name: OperationName
+    name: str
     column: str = ""
     other: str = ""
     half_life: Annotated[instants.Duration, Field(gt=timedelta(0))] | None = None
@@ -104,50 +107,61 @@ class Operation(_Block):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        if value in WITHOUT_COLUMN:
+        if isinstance(value, str) and value in OPERATIONS and _is_alone(OPERATIONS[value]):
             return {"name": value}
         found = [key for key in value if key in OPERATIONS] if isinstance(value, dict) else []
         if len(found) != 1:
+            alone = [name for name, operation in OPERATIONS.items() if _is_alone(operation)]
+            others = sorted({*OPERATIONS} - {*alone})
             raise ValueError(
-                f"{', '.join(WITHOUT_COLUMN)}, or one operation and its column such as "
-                "{mean: amount}"
+                f"{', '.join(alone)}, or one operation and its column such as {{mean: amount}}: "
+                f"one of {', '.join(others)}"
             )
         name, rest = found[0], {key: v for key, v in value.items() if key not in found}
         column = value[name]
-        if name == "speed":
+        if OPERATIONS[name].input.columns == 2:
             if not (isinstance(column, list) and len(column) == 2):
-                raise ValueError("speed with two columns, speed: [latitude, longitude]")
+                raise ValueError(f"{name} with two columns, {name}: [latitude, longitude]")
             return {"name": name, "column": column[0], "other": column[1], **rest}
         return {"name": name, "column": column, **rest}
 
     @model_validator(mode="after")
-    def _fits(self) -> Operation:
-        problems = []
-        if self.name in WITHOUT_COLUMN and self.column:
+    def _fits(self) -> OperationEntry:
+        problems, operation = [], self.operation
+        if _is_alone(operation) and self.column:
             problems.append(
                 f"got {self.name} of {self.column!r}, expected {self.name} without a column"
             )
-        if self.name not in WITHOUT_COLUMN and not self.column:
+        if not _is_alone(operation) and not self.column:
             problems.append(f"got {self.name} of nothing, expected a column")
-        if self.name == "rate" and self.column not in ("", LABEL):
-            problems.append(f"got rate of {self.column!r}, expected rate of {LABEL}, the label")
-        for key, name, example in (("half_life", "decay", "6h"), ("k", "last", "3")):
-            if (getattr(self, key) is not None) != (self.name == name):
+        if operation.word and self.column not in ("", operation.word):
+            problems.append(
+                f"got {self.name} of {self.column!r}, expected {self.name} of {operation.word}, "
+                "the label"
+            )
+        for key, example in _EXAMPLES.items():
+            needed = operation.parameter == key
+            if (getattr(self, key) is not None) != needed:
+                takes = [o.name for o in OPERATIONS.values() if o.parameter == key]
                 problems.append(
-                    f"got {self.name} {'without' if self.name == name else 'with'} {key}, "
-                    f"expected {key} with {name} and nothing else, such as "
-                    f"{{{name}: amount, {key}: {example}}}"
+                    f"got {self.name} {'without' if needed else 'with'} {key}, expected {key} with "
+                    f"{', '.join(takes)} and nothing else, such as "
+                    f"{{{takes[0]}: amount, {key}: {example}}}"
                 )
         if problems:
             raise ConfigError(problems)
         return self
 
+    @property
+    def operation(self) -> Operation:
+        return OPERATIONS[self.name]
+
     def parts(self) -> list[tuple[str, int]]:
         """Words for the feature's name, and which last value it is: one pair for each feature."""
-        if self.name == "last":
-            return [(f"last{nth}", nth) for nth in range(1, (self.k or 0) + 1)]
+        if self.k:
+            return [(f"{self.name}{nth}", nth) for nth in range(1, self.k + 1)]
         if self.half_life:
-            return [(f"decay{instants.format_duration(self.half_life)}", 0)]
+            return [(f"{self.name}{instants.format_duration(self.half_life)}", 0)]
         return [(self.name, 0)]
 
 
@@ -161,7 +175,7 @@ class WindowBlock(_Block):
     entity: Annotated[
         tuple[_Name, ...], BeforeValidator(lambda e: (e,) if isinstance(e, str) else e)
     ] = Field(min_length=1)
-    operations: tuple[Operation, ...] = Field(min_length=1)
+    operations: tuple[OperationEntry, ...] = Field(min_length=1)
     windows: tuple[Annotated[instants.Duration, Field(gt=timedelta(0), le=_CENTURY)], ...] = Field(
         min_length=1
     )
@@ -187,11 +201,14 @@ class WindowBlock(_Block):
         problems = []
         if len({*self.entity}) < len(self.entity):
             problems.append(f"got entity [{', '.join(self.entity)}], expected each name once")
-        if not self.delay and any(o.name == "rate" for o in self.operations):
-            problems.append(
-                f"got rate of {LABEL} without a delay, expected a delay of at least the data set's "
-                "label delay: whether a transaction is fraud is not known when it is made"
-            )
+        if not self.delay:
+            problems += [
+                f"got {' of '.join(filter(None, (o.name, o.column)))} without a delay, expected a "
+                "delay of at least the data set's label delay: whether a transaction is fraud is "
+                "not known when it is made"
+                for o in self.operations
+                if o.operation.input is Input.LABELS
+            ]
         if not self.ties and self.current:
             problems.append(
                 "got ties: false with the transaction itself, expected current: false beside it: "
@@ -202,7 +219,7 @@ class WindowBlock(_Block):
                 f"got {o.name} over a window that holds the transaction itself, expected "
                 "current: false: it would be compared with itself"
                 for o in self.operations
-                if o.name in COMPARING
+                if o.operation.compares
             ]
         problems += [
             f"got a window of {instants.format_duration(window)} with a half-life of "
@@ -224,25 +241,27 @@ class WindowBlock(_Block):
             for word, nth in operation.parts()
         ]
 
-    def _feature(self, window: timedelta, operation: Operation, word: str, nth: int) -> Feature:
-        column = "" if operation.name == "speed" else operation.column
+    def _feature(
+        self, window: timedelta, operation: OperationEntry, word: str, nth: int
+    ) -> Feature:
+        column = "" if operation.other else operation.column
         parts = [*self.entity, word, column, instants.format_duration(window)]
         if self.delay:
             parts.append(f"delay{instants.format_duration(self.delay)}")
         return Feature(
             "_".join(part for part in parts if part),
             "window",
-            operation.column,
-            ",".join(self.entity),
-            operation.name,
-            window // _MICRO,
-            self.delay // _MICRO,
-            self.current,
-            0.0 if operation.name in ("count", "distinct") else self.empty,
-            self.ties,
-            (operation.half_life or timedelta(0)) // _MICRO,
-            nth,
-            operation.other,
+            column=operation.column,
+            entity=",".join(self.entity),
+            operation=operation.operation,
+            window=window // _MICRO,
+            delay=self.delay // _MICRO,
+            current=self.current,
+            empty=0.0 if operation.operation.sql_type == "bigint" else self.empty,
+            ties=self.ties,
+            half_life=(operation.half_life or timedelta(0)) // _MICRO,
+            nth=nth,
+            other=operation.other,
         )
 
 

@@ -25,7 +25,7 @@ from fraudlake import instants, resources
 from fraudlake.config import explain
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition.blocks import Block
-from fraudlake.features.definition.feature import Feature
+from fraudlake.features.feature import Feature
 
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
@@ -33,16 +33,7 @@ if TYPE_CHECKING:
 # Part of every definition's hash: raise it when a kernel gives other values for equal definitions.
 KERNEL_VERSION = 1
 
-_SUMMABLE = ("decimal(18,2)", "bigint", "int")
 _KEYS = ("bigint", "int", "string")
-# Types that an operation takes, where that is not a number that can be added exactly.
-_WANTED: dict[str, tuple[str, ...]] = {
-    "column": (*_SUMMABLE, "double", "boolean"),
-    "category": ("string",),
-    "same": ("string", "bigint", "int"),
-    "distinct": (*_SUMMABLE, "string", "boolean", "timestamp"),
-    "speed": ("double",),
-}
 _RESERVED = ("tx_id", "event_time", "definition")
 
 
@@ -173,7 +164,7 @@ class FeatureSet(BaseModel):
 
 def _label_problem(feature: Feature, dataset: Dataset) -> str | None:
     if dataset.label is None:
-        return f"got a rate over labels, expected none: data set {dataset.name} has no label"
+        return f"got a feature over labels, expected none: data set {dataset.name} has no label"
     delay = timedelta(microseconds=feature.delay)
     if delay < dataset.label.delay:
         return (
@@ -206,14 +197,13 @@ def _column_problem(feature: Feature, dataset: Dataset) -> str | None:
     if feature.name in (*_RESERVED, *dataset.entities.values()):
         return "got a column that every feature table has as a key, expected another"
     types = dataset.column_types()
-    wanted = _WANTED.get(feature.operation or feature.kind, _SUMMABLE)
     for column in feature.columns:
         if column not in types:
             return (
                 f"got column {column!r}, expected one of {', '.join(types)} "
                 f"(data set {dataset.name})"
             )
-        kind = types[column]
+        kind, wanted = types[column], feature.column_types
         if kind not in wanted:
             exact = "; doubles are neither added nor told apart exactly" if kind == "double" else ""
             return f"got the {kind} column {column}, expected one of {', '.join(wanted)}{exact}"

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudlake.features.definition.feature import Feature
-
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Values = Ints | Floats
@@ -54,6 +52,22 @@ class Events:
     degrees: Mapping[str, Floats] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class PrefixSum:
+    """Sums over the first 0 … n events, of which those over a window are the differences.
+
+    Attributes
+    ----------
+    name
+        What is summed; the files of a stream's state have it by this name.
+    make
+        Events, column → the sums, n + 1 integers for each digit.
+    """
+
+    name: str
+    make: Callable[[Events, str], list[Ints]]
+
+
 class Timeline:
     """Points sorted by (entity, time), ready for binary search.
 
@@ -92,7 +106,7 @@ class Windows:
     Attributes
     ----------
     events, targets
-        As `windows` has them.
+        As `windows.windows` has them.
     timeline
         Of the events.
     low, high
@@ -114,10 +128,31 @@ class Windows:
             self.kept[what, column] = make()
         return self.kept[what, column]
 
-    def between(self, what: str, column: str, make: Callable[[], list[Ints]]) -> list[Ints]:
-        """Sums over each window, from prefix sums of one or more digits that `make` gives."""
-        sums = self.once(what, column, make)
+    def between(self, prefix_sum: PrefixSum, column: str) -> list[Ints]:
+        """Sums over each window, digit by digit."""
+        sums = self.once(prefix_sum.name, column, lambda: prefix_sum.make(self.events, column))
         return [digit[self.high] - digit[self.low] for digit in sums]
+
+    def frauds(self, delay: int, window: int) -> Ints:
+        """How many events in each window are known to be fraud at its target.
+
+        A change known at k of an event at e counts at every t in [max(k, e + d), e + d + w): it is
+        added at the first such target and taken away at the first one after. A change that is known
+        only after the event has left the window never counts.
+        """
+        events, targets = self.events, self.targets
+        order = np.argsort(events.change_event)
+        event, change = events.change_event[order], events.change_value[order]
+        of, enters = events.entity[event], events.time[event] + delay
+        start, end = np.maximum(events.change_time[order], enters), enters + window
+        asked = self.once(
+            "targets", "", lambda: Timeline(events.entity[targets], events.time[targets])
+        )
+        step = np.zeros(len(targets) + 1, np.int64)
+        counts = start < end
+        for sign, at in ((1, start), (-1, end)):
+            np.add.at(step, asked.until(of, at - 1)[counts], sign * change[counts])
+        return np.cumsum(step[:-1])
 
     def nth_last(
         self, name: str, there: NDArray[np.bool_], nth: int
@@ -137,13 +172,8 @@ def prefix(values: NDArray) -> Ints:
     return np.concatenate(([0], np.cumsum(values, dtype=np.int64)))
 
 
-def empty(feature: Feature) -> float:
-    """The feature's value where there is nothing to compute; NaN for null."""
-    return np.nan if feature.empty is None else feature.empty
-
-
-def quotient(above: Values, below: Values | int, where: NDArray, feature: Feature) -> Floats:
-    """One division; the feature's empty value elsewhere."""
-    result = np.full(len(where), empty(feature))
+def quotient(above: Values, below: Values | int, where: NDArray, empty: float) -> Floats:
+    """One division; `empty` elsewhere."""
+    result = np.full(len(where), empty)
     below = np.broadcast_to(below, where.shape).astype(np.float64)
     return np.divide(above.astype(np.float64), below, out=result, where=where)

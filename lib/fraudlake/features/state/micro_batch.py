@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from fraudlake.features import columns
 from fraudlake.features.batch.compute import label_changes
-from fraudlake.features.definition.feature import Feature, key_columns
 from fraudlake.features.definition.feature_set import FeatureSet
+from fraudlake.features.feature import Feature, key_columns
 from fraudlake.features.state.tasks import (
     KEY,
     PARTITION,

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from fraudlake.features.columns import DEGREES, SUM, VALUE
-from fraudlake.features.definition.feature import Feature, key_columns
 from fraudlake.features.definition.feature_set import FeatureSet
+from fraudlake.features.feature import Feature, Input, key_columns
 from fraudlake.features.state.tasks import KEY, windows_of_each
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def _inputs(
     for feature in (feature for features in by_entity.values() for feature in features):
         for name in feature.columns:
             values = [row[name] for row in rows]
-            if feature.operation == "distinct":
+            if feature.input is Input.VALUE:
                 columns[VALUE + name] = pa.array(values, _ARROW[types[name]])
-            elif feature.operation == "speed":
+            elif feature.input is Input.PLACE:
                 columns[DEGREES + name] = pa.array(values, pa.float64())
             else:
                 minor = [None if v is None else int(v * units[name]) for v in values]
@@ -123,10 +123,10 @@ def _part(value: object) -> str:
 
 def _alone(feature: Feature, rows: Sequence[Row]) -> pa.Array:
     """A feature of the transaction by itself, as `columns` gives it."""
-    if feature.name == "weekend":
-        return pa.array([int(row["event_time"].weekday() >= 5) for row in rows])
-    if feature.name == "night":
-        return pa.array([int(row["event_time"].hour <= 6) for row in rows])
+    if feature.kind == "calendar":
+        times = [row["event_time"] for row in rows]
+        said = {"weekend": [t.weekday() >= 5 for t in times], "night": [t.hour <= 6 for t in times]}
+        return pa.array([int(there) for there in said[feature.name]])
     values = [row[feature.column] for row in rows]
     if feature.kind == "category":
         return pa.array(values, pa.string())

@@ -16,20 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudlake.features.batch.hot_keys import reach_of
-from fraudlake.features.definition.feature import Feature
-from fraudlake.features.kernels import sums
+from fraudlake.features.feature import Feature, reach_of
 from fraudlake.features.kernels.events import (
     Events,
-    Floats,
     Ints,
+    PrefixSum,
     Timeline,
     Values,
     Windows,
     prefix,
-    quotient,
 )
-from fraudlake.features.kernels.windows import OPERATIONS, windows
+from fraudlake.features.kernels.sums import PRESENT
 from fraudlake.features.state.points import (
     Arrays,
     Keys,
@@ -40,17 +37,8 @@ from fraudlake.features.state.points import (
     positions,
     starts,
 )
+from fraudlake.features.windows import windows
 
-# Operation → the prefix sums it takes; the others need the events themselves.
-ADDING: Mapping[str, tuple[str, ...]] = {
-    "count": (),
-    "rate": (),
-    "sum": ("sum", "present"),
-    "mean": ("sum", "present"),
-    "ratio": ("sum", "present"),
-    "std": ("digits", "squares", "present"),
-    "zscore": ("digits", "squares", "present"),
-}
 _NOTHING = np.empty(0, np.int64)
 _NO_POINTS = Points(_NOTHING, 0, 1, _NOTHING, {})
 
@@ -113,10 +101,10 @@ def run_of(batch: Batch, features: Sequence[Feature]) -> Run:
     events = batch.events
     prefixes: dict[str, list[Ints]] = {}
     for feature in features:
-        for what in ADDING.get(feature.operation or "", ()):
-            name = f"{what}/{feature.column}"
+        for prefix_sum in feature.sums or ():
+            name = f"{prefix_sum.name}/{feature.column}"
             if name not in prefixes:
-                prefixes[name] = sums.prefixes(what, events, feature.column)
+                prefixes[name] = prefix_sum.make(events, feature.column)
     points = Points.of(batch.keys, events.entity, events.time, prefixes)
     arrays = points.arrays("events") | {"tx_id": batch.tx_id}
     arrays |= {f"raw/{name}": values for name, values in batch.raw.items()}
@@ -148,29 +136,41 @@ def fraud_arrays(
             sign = np.concatenate((change[counts], -change[counts]))
             order = np.lexsort((at, of))
             points = Points.of(keys, of[order], at[order], {"": [prefix(sign[order])]})
-            arrays |= points.arrays(_frauds(feature))
+            arrays |= points.arrays(_frauds(feature.delay, feature.window))
     return arrays
 
 
-def _frauds(feature: Feature) -> str:
-    return f"frauds/{feature.delay}/{feature.window}"
+def _frauds(delay: int, window: int) -> str:
+    return f"frauds/{delay}/{window}"
 
 
 @dataclass
 class _RunWindows(Windows):
     """Windows over several runs: positions and sums are those of all runs added up."""
 
-    parts: Sequence[tuple[Run, Ints, Ints]] = ()
+    keys: Keys
+    runs: Sequence[Run]
+    parts: Sequence[tuple[Run, Ints, Ints]]
 
-    def between(self, what: str, column: str, make: object) -> list[Ints]:  # noqa: ARG002
+    def between(self, prefix_sum: PrefixSum, column: str) -> list[Ints]:
         found = []
         for run, low, high in self.parts:
-            digits = run.events.sums.get(f"{what}/{column}")
+            digits = run.events.sums.get(f"{prefix_sum.name}/{column}")
             if digits is not None:
                 found.append([digit[high] - digit[low] for digit in digits])
-            elif what == "present":
+            elif prefix_sum == PRESENT:
                 found.append([high - low])
         return added(found)
+
+    def frauds(self, delay: int, window: int) -> Ints:
+        found = np.zeros(len(self.targets), np.int64)
+        for run in self.runs:
+            points = run.frauds.get(_frauds(delay, window))
+            if points is not None:
+                place = points.places(self.keys)[self.events.entity]
+                # The points of a key add up to 0: every change ends.
+                found += points.sums[""][0][points.until(place, self.events.time)]
+        return found
 
 
 def answer(
@@ -190,8 +190,8 @@ def answer(
     dict
         As `windows.windows` gives them.
     """
-    adding = [f for f in features if f.operation in ADDING]
-    others = [f for f in features if f.operation not in ADDING]
+    adding = [f for f in features if f.sums is not None]
+    others = [f for f in features if f.sums is None]
     result = {**_adding(batch, own, runs, adding), **_gathering(batch, runs, others)}
     return {feature.name: result[feature.name] for feature in features}
 
@@ -215,11 +215,10 @@ def _adding(
             low = np.sum([part[1] for part in parts], axis=0)
             high = np.sum([part[2] for part in parts], axis=0)
             timeline = Timeline(_NOTHING, _NOTHING)
-            found[key] = _RunWindows(events, targets, timeline, low, high, {}, parts)
-        if feature.over_labels:
-            result[feature.name] = _rate(batch, (*runs, own), found[key], feature)
-        else:
-            result[feature.name] = OPERATIONS[feature.operation or ""](found[key], feature)
+            found[key] = _RunWindows(
+                events, targets, timeline, low, high, {}, batch.keys, (*runs, own), parts
+            )
+        result[feature.name] = feature.over(found[key])
     return result
 
 
@@ -235,19 +234,6 @@ def _bounds(
         return low, np.maximum(low, run.events.until(place, end - 1))
     # Not itself: it is in the batch, whether it is remembered or not.
     return low, run.until(place, end, batch.tx_id, itself=is_own and feature.current)
-
-
-def _rate(batch: Batch, runs: Sequence[Run], over: Windows, feature: Feature) -> Floats:
-    """Known frauds in the window at each target, over its events."""
-    frauds = np.zeros(len(batch.tx_id), np.int64)
-    for run in runs:
-        points = run.frauds.get(_frauds(feature))
-        if points is not None:
-            place = points.places(batch.keys)[batch.events.entity]
-            # The points of a key add up to 0: every change ends.
-            frauds += points.sums[""][0][points.until(place, batch.events.time)]
-    counted = over.high - over.low
-    return quotient(frauds, counted, counted > 0, feature)
 
 
 def _gathering(batch: Batch, runs: Sequence[Run], features: Sequence[Feature]) -> dict[str, Values]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.features import columns
-from fraudlake.features.definition.feature import Feature
+from fraudlake.features.feature import Feature, Input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,18 +220,16 @@ def _one_each(values: Keys) -> tuple[Any, NDArray[np.int64]]:
 
 def _raw(rows: pa.Table, events: Events, features: Sequence[Feature]) -> dict[str, NDArray]:
     """Columns that operations need as they are, because they do not add."""
-    from fraudlake.features.state.sorted_runs import ADDING
-
     raw: dict[str, NDArray] = {}
     for feature in features:
-        if feature.operation in ADDING:
+        if feature.sums is not None:
             continue
         for name in feature.columns:
-            if feature.operation == "distinct":
+            if feature.input is Input.VALUE:
                 values = rows[columns.VALUE + name]
                 raw[f"codes/{name}"] = key_array(values)
                 raw[f"absent/{name}"] = values.is_null().to_numpy()
-            elif feature.operation == "speed":
+            elif feature.input is Input.PLACE:
                 raw[f"degrees/{name}"] = rows[columns.DEGREES + name].to_numpy()
             else:
                 raw[f"values/{name}"] = events.values[name]

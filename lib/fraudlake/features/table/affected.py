@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from fraudlake.features.batch.hot_keys import reach_of
-from fraudlake.features.definition.feature import Feature
 from fraudlake.features.definition.feature_set import FeatureSet
+from fraudlake.features.feature import Feature, reach_of
 from fraudlake.instants import closed_range
 from fraudlake.lake import Lake
 from fraudlake.lake.frames import union

@@ -10,8 +10,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.batch.hot_keys import find_cuts, reach_of
+from fraudlake.features.batch.hot_keys import find_cuts
 from fraudlake.features.definition.feature_set import FeatureSet
+from fraudlake.features.feature import reach_of
 from fraudlake.features.table.affected import MICROS, touched
 from fraudlake.features.table.layout import by_time
 from fraudlake.instants import closed_range, time_range

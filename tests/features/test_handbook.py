@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fraudlake.features.definition.feature_set import FeatureSet, load_feature_set
-from fraudlake.features.kernels.windows import Events, windows
+from fraudlake.features.kernels.events import Events
 from fraudlake.features.oracle import oracle
+from fraudlake.features.windows import windows
 
 DAY = 86_400_000_000
 COLUMNS = {

@@ -1,49 +1,22 @@
-"""Operations on place and time of day: speed between places, distance from the usual hour."""
+"""How unusual the transaction's hour is."""
 
 from __future__ import annotations
 
+import math
+from datetime import datetime, timedelta
+
 import numpy as np
 
-from fraudlake.features.definition.feature import Feature
+from fraudlake.features.feature import Feature, Input, Operation, Question
 from fraudlake.features.kernels import portable
-from fraudlake.features.kernels.events import Floats, Ints, Windows, empty, prefix
+from fraudlake.features.kernels.events import Floats, Ints, Windows, prefix
 
-_SECOND = 1_000_000
-_HOUR = 3_600 * _SECOND
-_DAY = 24 * _HOUR
-_EARTH_KM = 6371.0088  # mean radius, IUGG
+_DAY = 86_400_000_000
 _FINE = 2**36  # cosines and sines as integers: this many to one, for 2²⁶ events in a window
 
 
-def speed(windows: Windows, feature: Feature) -> Floats:
-    """km/h from the last place in the window to the transaction's own; 1 s at least in between.
-
-    Great circles by the haversine formula (Sinnott, Virtues of the Haversine, 1984) on a sphere of
-    the Earth's mean radius.
-    """
-    events = windows.events
-    latitude, longitude = events.degrees[feature.column], events.degrees[feature.other]
-    there = ~(np.isnan(latitude) | np.isnan(longitude))
-    some, before = windows.nth_last(f"{feature.column},{feature.other}", there, 1)
-    here = windows.targets[some]
-    before, here = before[there[here]], here[there[here]]
-    km = _kilometres(latitude[before], longitude[before], latitude[here], longitude[here])
-    elapsed = np.maximum(events.time[here] - events.time[before], _SECOND)
-    result = np.full(len(some), empty(feature))
-    result[some & there[windows.targets]] = km * _HOUR / elapsed
-    return result
-
-
-def _kilometres(lat_1: Floats, lon_1: Floats, lat_2: Floats, lon_2: Floats) -> Floats:
-    half_north = portable.cosine_sine((lat_2 - lat_1) / 720)[1]
-    half_east = portable.cosine_sine((lon_2 - lon_1) / 720)[1]
-    widths = portable.cosine_sine(lat_1 / 360)[0] * portable.cosine_sine(lat_2 / 360)[0]
-    square = half_north * half_north + widths * (half_east * half_east)
-    return 2 * _EARTH_KM * portable.arcsine(np.sqrt(np.minimum(square, 1.0)))
-
-
-def time_of_day(windows: Windows, feature: Feature) -> Floats:
-    """How unusual the hour is: κ (1 − cos(angle to the usual hour)), 0 or more.
+def _time_of_day(windows: Windows, feature: Feature) -> Floats:
+    """κ (1 − cos(angle to the usual hour)), 0 or more.
 
     Times of day, UTC, are angles; the usual hour is the direction of the sum of the window's unit
     vectors. So many nats lie between the von Mises density at the usual hour and at the
@@ -60,7 +33,7 @@ def time_of_day(windows: Windows, feature: Feature) -> Floats:
     along = cosine[windows.targets] * x + sine[windows.targets] * y
     toward = np.divide(along, length * _FINE, out=np.ones(len(along)), where=length > 0)
     kappa = concentration(length / ((high - low + 1.0) * _FINE))
-    return np.where(high > low, kappa * np.maximum(1 - toward, 0.0), empty(feature))
+    return np.where(high > low, kappa * np.maximum(1 - toward, 0.0), feature.empty_or_nan)
 
 
 def _hours(time: Ints) -> tuple[Ints, Ints, Ints, Ints]:
@@ -89,3 +62,39 @@ def concentration(length: Floats) -> Floats:
     middle = -0.4 + 1.39 * r + 0.43 / (1 - r)
     large = 1 / (cube - 4 * r * r + 3 * np.maximum(r, 0.5))
     return np.where(r < 0.53, small, np.where(r < 0.85, middle, large))
+
+
+def _plain(asked: Question) -> float | None:
+    """κ of a mean vector over one event more, times 1 − cos(angle to the mean direction)."""
+    times = [event["event_time"] for event in asked.events]
+    if not times:
+        return None
+    x = math.fsum(math.cos(_angle(t)) for t in times)
+    y = math.fsum(math.sin(_angle(t)) for t in times)
+    r = math.hypot(x, y) / (len(times) + 1)
+    if r < 0.53:
+        kappa = 2 * r + r**3 + 5 / 6 * r**5
+    elif r < 0.85:
+        kappa = -0.4 + 1.39 * r + 0.43 / (1 - r)
+    else:
+        kappa = 1 / (r**3 - 4 * r**2 + 3 * r)
+    return kappa * (1 - math.cos(_angle(asked.row["event_time"]) - math.atan2(y, x)))
+
+
+def _angle(at: datetime) -> float:
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return 2 * math.pi * ((at - midnight) / timedelta(days=1))
+
+
+TIME_OF_DAY = Operation(
+    name="time_of_day",
+    meaning="nats by which the hour of this one is less likely than the usual hour, UTC",
+    input=Input.TIME,
+    compares=True,
+    sql_type="double",
+    bytes_an_event=32,
+    sums=None,
+    kernel=_time_of_day,
+    plain=_plain,
+    exact=False,
+)

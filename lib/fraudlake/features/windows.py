@@ -1,9 +1,9 @@
 """Windows over the events of many entities at once, in NumPy: no loop over events or entities.
 
 Events lie sorted by (entity, time, transaction). A window is a pair of positions found by binary
-search; `sums`, `ordered` and `geo_time` compute values from the events between them. No value
-depends on what else is in the arrays: other entities, events older than the window, where rows were
-cut. n events and m targets cost O((n + m) log n) at most, on one entity or on many.
+search; an operation's kernel computes values from the events between them. No value depends on what
+else is in the arrays: other entities, events older than the window, where rows were cut. n events
+and m targets cost O((n + m) log n) at most, on one entity or on many.
 
 Spark and Delta are not known here: `batch` and `state` feed the kernels from partitions, tests from
 arrays.
@@ -11,33 +11,11 @@ arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from fraudlake.features.definition.feature import Feature
-from fraudlake.features.kernels import geo_time, ordered, sums
+from fraudlake.features.feature import Feature
 from fraudlake.features.kernels.events import Events, Ints, Timeline, Values, Windows
-
-__all__ = ["Events", "Timeline", "windows"]
-
-OPERATIONS: Mapping[str, Callable[[Windows, Feature], Values]] = {
-    "count": sums.count,
-    "sum": sums.total,
-    "mean": sums.mean,
-    "std": sums.std,
-    "rate": sums.rate,
-    "ratio": sums.ratio,
-    "zscore": sums.zscore,
-    "decay": sums.decay,
-    "min": ordered.minimum,
-    "max": ordered.maximum,
-    "distinct": ordered.distinct,
-    "age": ordered.age,
-    "since": ordered.since,
-    "last": ordered.last,
-    "speed": geo_time.speed,
-    "time_of_day": geo_time.time_of_day,
-}
 
 
 def windows(events: Events, targets: Ints, features: Sequence[Feature]) -> dict[str, Values]:
@@ -77,5 +55,5 @@ def windows(events: Events, targets: Ints, features: Sequence[Feature]) -> dict[
         if key not in found:
             low = timeline.until(entity, end - feature.window)
             found[key] = Windows(events, targets, timeline, low, ends[rule], kept)
-        result[feature.name] = OPERATIONS[feature.operation or ""](found[key], feature)
+        result[feature.name] = feature.over(found[key])
     return result

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fraudlake.features.definition.feature import Feature
 from fraudlake.features.definition.feature_set import FeatureSet
-from fraudlake.features.kernels.windows import Events, Timeline, windows
+from fraudlake.features.feature import Feature
+from fraudlake.features.kernels.events import Events, Timeline
+from fraudlake.features.operations import OPERATIONS
 from fraudlake.features.oracle import oracle
+from fraudlake.features.windows import windows
 
 DAY = timedelta(days=1)
 START = datetime(2018, 4, 1, tzinfo=UTC)
@@ -218,7 +220,7 @@ def test_sums_survive_running_totals_that_overflow():
     value = 2**61
     n = 100
     events = Events(np.zeros(n, np.int64), np.arange(n) * 10, {"x": np.full(n, value)}, {"x": 1})
-    feature = Feature("s", "window", "x", "e", "sum", window=25)
+    feature = Feature("s", "window", "x", "e", OPERATIONS["sum"], window=25)
     found = windows(events, np.arange(n), [feature])["s"]
     assert found.tolist() == [float(value * min(i + 1, 3)) for i in range(n)]
 
@@ -241,5 +243,5 @@ def test_entities_and_times_too_many_for_one_integer_are_searched_in_blocks():
 @pytest.mark.parametrize("n", [0, 1])
 def test_no_events_and_no_targets(n):
     events = Events(np.zeros(n, np.int64), np.zeros(n, np.int64))
-    feature = Feature("c", "window", None, "e", "count", window=1)
+    feature = Feature("c", "window", "", "e", OPERATIONS["count"], window=1)
     assert windows(events, np.zeros(0, np.int64), [feature])["c"].tolist() == []

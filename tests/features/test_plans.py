@@ -1,0 +1,216 @@
+"""Batch, stream, single transactions and the oracle: one definition, the same bits."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from fraudlake.features.batch.compute import compute, feature_columns, label_changes
+from fraudlake.features.oracle import oracle
+from fraudlake.features.state import micro_batch, run_files, single, sorted_runs, tasks
+
+# Years before and after 1970, nights and days, weekends and not.
+START = datetime(1969, 12, 27, 20, tzinfo=UTC)
+TYPES = {
+    "tx_id": "bigint",
+    "event_time": "timestamp",
+    "card_id": "bigint",
+    "shop": "string",
+    "zone": "int",
+    "night": "bigint",  # like a feature of the calendar
+    "weekend": "double",
+    "price": "decimal(18,2)",
+    "points": "int",
+    "chip": "boolean",
+    "text": "string",
+    "home": "string",
+    "home_zone": "bigint",
+    "made": "timestamp",
+    "latitude": "double",
+    "longitude": "double",
+}
+ENTITIES = {"card": "card_id", "shop": "shop"}
+LABELS = "tx_id bigint, is_fraud boolean, known_at timestamp, source string"
+NUMBERS = ["night", "price", "points"]
+
+
+def rows(number=120):
+    """Ties, nulls, negative and large numbers, NaN, −0, texts that look like parts of keys."""
+    random = np.random.default_rng(3)
+
+    def one_of(*values):
+        return values[int(random.integers(len(values)))]
+
+    for tx_id in range(number):
+        at = START + timedelta(minutes=int(random.integers(0, 140)) * 71)
+        yield {
+            "tx_id": tx_id - 40,
+            "event_time": at + timedelta(microseconds=int(random.integers(-1, 2))),
+            "card_id": one_of(None, -1, 0, 7, 2**62),
+            "shop": one_of(None, "", "a", "1:a", "ü", "a\0"),
+            "zone": one_of(None, -1, 1, 11),
+            "night": one_of(None, 7, -3, 10**15),
+            "weekend": one_of(None, 0.5, -0.0, math.nan, -1e300),
+            "price": one_of(None, Decimal("0.00"), Decimal("-12.34"), Decimal(10**16 - 1) / 100),
+            "points": one_of(None, 0, -5, 2**31 - 1),
+            "chip": one_of(None, True, False),
+            "text": one_of(None, "", "a", "b"),
+            "home": one_of(None, "", "a", "b "),
+            "home_zone": one_of(None, -1, 1, 11),
+            "made": one_of(None, START, START - timedelta(microseconds=1)),
+            "latitude": one_of(None, math.nan, -0.0, 48.85, -90.0),
+            "longitude": one_of(2.35, 180.0, None),
+        }
+
+
+def blocks():
+    alone = [{"column": c} for c in ("night", "weekend", "price", "points", "chip")]
+    alone += [{"category": "text"}, {"same": ["text", "home"]}, {"same": ["zone", "home_zone"]}]
+    told = ["shop", "zone", "night", "price", "points", "chip", "made"]
+    summed = [{name: c} for name in ("sum", "mean", "max") for c in NUMBERS]
+    counted = ["count", *({"distinct": c} for c in told)]
+    compared = ["since", {"speed": ["latitude", "longitude"]}, {"zscore": "price"}]
+    ratios = [
+        {"ratio": ["weekend", "card_sum_price_3d"]},
+        {"ratio": ["card_sum_price_3d", "night"], "empty": None},
+        {"ratio": ["card_count_3d", "card_distinct_shop_3d"]},
+        {"ratio": ["card_since_9d", "same_text_home"], "empty": None},
+    ]
+    return [
+        *alone,
+        {"entity": "card", "operations": [*counted, *summed], "windows": ["3d"]},
+        {"entity": "card", "operations": compared, "windows": ["9d"], "current": False,
+         "empty": None},
+        *({"entity": e, "operations": ["count", {"sum": "price"}], "windows": ["2d"], "empty": None}
+          for e in ("shop", "zone", ["card", "shop"], ["shop", "zone"])),
+        {"entity": "shop", "operations": ["count", {"rate": "fraud"}], "windows": ["4d"],
+         "delay": "1d"},
+        *ratios,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def transactions():
+    return list(rows())
+
+
+@pytest.fixture(scope="module")
+def statements(transactions):
+    return [
+        {
+            "tx_id": row["tx_id"],
+            "is_fraud": bool(row["tx_id"] % 2),
+            "known_at": row["event_time"] + timedelta(hours=30),
+            "source": "bank",
+        }
+        for row in transactions
+        if row["tx_id"] % 3
+    ]
+
+
+@pytest.fixture(scope="module")
+def frames(spark, transactions, statements):
+    schema = ", ".join(f"{name} {kind}" for name, kind in TYPES.items())
+    return spark.createDataFrame(transactions, schema), spark.createDataFrame(statements, LABELS)
+
+
+def places(feature_set, folder, known=(), new="w0"):
+    """Two partitions of every store in one task, so that keys share both."""
+    stores = [tasks.TRANSACTIONS, tasks.LABELS, *feature_set.by_entity()]
+    return {s: tasks.Place(str(folder / str(n)), known, new, 2) for n, s in enumerate(stores)}
+
+
+def batch(frames, feature_set, _):
+    payments, labels = frames
+    nothing = payments.where("false")
+    built = compute(payments, lambda _: nothing, labels, feature_set, ENTITIES)
+    wanted = feature_columns(feature_set)
+    assert {n: t for n, t in built.dtypes if n in wanted} == wanted
+    return built
+
+
+def stream(frames, feature_set, folder):
+    """Everything in one micro-batch, with the labels that are known."""
+    from pyspark.sql import functions as F
+
+    payments, labels = frames
+    nothing, changes = payments.where("false"), label_changes(labels)
+    before = places(feature_set, folder)
+    micro_batch.remember(nothing, changes, feature_set, ENTITIES, before)
+    after = places(feature_set, folder, ("w0",), "b0")
+    keys = micro_batch.rate_keys(feature_set, ENTITIES, dict(payments.dtypes))
+    fresh = micro_batch.fresh(payments.withColumn("raw", F.lit("")), after, keys)
+    return micro_batch.windows(fresh, feature_set, ENTITIES, after, ["tx_id"])
+
+
+def each(frames, feature_set, folder, asked):
+    """Each by itself, where all are remembered."""
+    payments, labels = frames
+    to = places(feature_set, folder)
+    micro_batch.remember(payments, label_changes(labels), feature_set, ENTITIES, to)
+    runs = {
+        entity: [sorted_runs.Run(run_files.read(path)) for n in range(2) for path in
+                 [to[entity]._path(n, "w0")]]
+        for entity in feature_set.by_entity()
+    }  # fmt: skip
+    found = single.features_of_each(asked, feature_set, ENTITIES, TYPES, runs).to_pylist()
+    return [{"tx_id": row["tx_id"]} | values for row, values in zip(asked, found, strict=True)]
+
+
+def bits(value):
+    """What is compared: null and NaN are one, −0 and 0 are two."""
+    if value is None or value != value:  # noqa: PLR0124  # NaN
+        return None
+    return value if isinstance(value, str) else np.float64(value).tobytes()
+
+
+def values(rows, feature_set):
+    return {
+        row["tx_id"]: {f.name: row[f.name] for f in feature_set.features}
+        for row in (r if isinstance(r, dict) else r.asDict() for r in rows)
+    }
+
+
+def test_all_plans_give_the_same_bits(frames, transactions, statements, feature_set, tmp_path):
+    chosen = feature_set(*blocks())
+    expected = values(oracle(transactions, statements, chosen, ENTITIES), chosen)
+    whole = values(batch(frames, chosen, None).collect(), chosen)
+    streamed = values(stream(frames, chosen, tmp_path / "a").collect(), chosen)
+    single_ = values(each(frames, chosen, tmp_path / "b", transactions), chosen)
+    assert whole.keys() == streamed.keys() == single_.keys() == expected.keys()
+    seen = {f.name: set() for f in chosen.features}
+    for tx_id, row in whole.items():
+        for feature in chosen.features:
+            got, wanted = row[feature.name], expected[tx_id][feature.name]
+            seen[feature.name].add(bits(got))
+            assert bits(streamed[tx_id][feature.name]) == bits(got), (feature, tx_id)
+            assert bits(single_[tx_id][feature.name]) == bits(got), (feature, tx_id)
+            if feature.operation is None or feature.operation.exact:
+                assert bits(got) == bits(wanted), (feature, tx_id, got, wanted)
+            else:
+                assert math.isclose(got or 0, wanted or 0, rel_tol=1e-9, abs_tol=1e-9), feature
+    assert all(len(values) > 1 for values in seen.values()), seen
+
+
+def test_a_column_named_like_the_calendar_is_a_column(
+    frames, transactions, statements, feature_set, tmp_path
+):
+    chosen = feature_set({"column": "night"}, {"column": "weekend"}, over_cards())
+    for plan in (batch, stream):
+        for row in plan(frames, chosen, tmp_path).collect():
+            source = transactions[row["tx_id"] + 40]
+            assert bits(row["night"]) == bits(source["night"])
+            assert bits(row["weekend"]) == bits(source["weekend"])
+    for found in (
+        each(frames, chosen, tmp_path / "each", transactions),
+        oracle(transactions, statements, chosen, ENTITIES),
+    ):
+        for row, source in zip(found, transactions, strict=True):
+            assert bits(row["night"]) == bits(source["night"])
+            assert bits(row["weekend"]) == bits(source["weekend"])
+
+
+def over_cards():
+    return {"entity": "card", "operations": ["count"], "windows": ["1d"]}
