@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 from fraudlake import session
 from fraudlake.datasets import load_dataset
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.batch.hot_keys import find_cuts
+from fraudlake.features.batch.hot_keys import find_skewed_keys
 from fraudlake.features.definition.feature_set import FeatureSet, load_feature_set
 from fraudlake.features.table.build import build
 from fraudlake.lake import Lake
@@ -134,17 +134,17 @@ def hot_key(spark, folder, rows, days):
         }
         feature_set = FeatureSet.model_validate({"features": [block]})
         seconds, memory, sums = [], [], set()
-        cuts = find_cuts(frame, feature_set, DATASET.entities)
-        for cut in ({}, cuts):
-            made = compute(frame, lambda _: nothing, None, feature_set, DATASET.entities, cut)
+        slicing = find_skewed_keys(frame, feature_set, DATASET.entities)
+        for chosen in ({}, slicing):
+            made = compute(frame, lambda _: nothing, None, feature_set, DATASET.entities, chosen)
             with Peak() as peak:
                 took, row = timed(made.selectExpr("bit_xor(xxhash64(*))", "count(*)").first)
             seconds.append(took)
             memory.append(peak.megabytes)
             sums.add(tuple(row))
-        assert len(sums) == 1, "cut gives other values"
+        assert len(sums) == 1, "slices give other values"
         span = days * 86_400_000_000
-        slices = -(-span // cuts["terminal"].length) if cuts else 1
+        slices = -(-span // slicing["terminal"].length) if slicing else 1
         print(
             f"{window:<8}{seconds[0]:>8.1f} s{seconds[1]:>8.1f} s{slices:>8}"
             f"{memory[0]:>9.0f}{memory[1]:>6.0f} MB"

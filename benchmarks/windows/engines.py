@@ -25,8 +25,9 @@ def columns() -> list[str]:
 def fraudlake(source: Path, target: Path) -> None:
     """The kernels of this project, which take a double once, to a Delta table."""
     from fraudlake import session
-    from fraudlake.features.batch.compute import about_frauds, compute
+    from fraudlake.features.batch.compute import compute
     from fraudlake.features.definition.feature_set import load_feature_set
+    from fraudlake.features.labels import statements_about_frauds
 
     spark = session.open_spark("windows", **_spark())
     rows = _payments(spark, source)
@@ -35,7 +36,9 @@ def fraudlake(source: Path, target: Path) -> None:
         "tx_id", "true AS is_fraud", "event_time + INTERVAL 7 DAYS AS known_at",
         "'bank' AS source",
     )  # fmt: skip
-    few = about_frauds(labels).cache()  # as the build does: Spark broadcasts what it knows is small
+    few = statements_about_frauds(
+        labels
+    ).cache()  # as the build does: Spark broadcasts what it knows is small
     few.count()
     entities = {"customer": "customer_id", "terminal": "terminal_id"}
     nothing = rows.where("false")

@@ -9,7 +9,7 @@ import pytest
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.batch.hot_keys import Cut
+from fraudlake.features.exchange import TimeSlicing
 from fraudlake.features.kernels.events import Events
 from fraudlake.features.operations import OPERATIONS
 from fraudlake.features.table.build import build
@@ -97,12 +97,12 @@ def test_4_a_task_run_again_sends_each_row_to_the_same_place(spark, world, featu
         {"entity": "terminal", "operations": [{"rate": "fraud"}], "windows": ["1d"], "delay": "7d"},
     )
     day = 86_400_000_000
-    cuts = {"customer": Cut((0, 1), 2 * day, day)}
+    slicing = {"customer": TimeSlicing((0, 1), 2 * day, day)}
     said = spark.createDataFrame(statements)
 
     def found(rows, partitions):
         frame = spark.createDataFrame(rows, SCHEMA).repartition(partitions, "tx_id")
-        made = compute(frame, lambda _: frame.where("false"), said, features, entities, cuts)
+        made = compute(frame, lambda _: frame.where("false"), said, features, entities, slicing)
         return by_time(made, frame)
 
     forth, back = found(transactions, 2), found(transactions[::-1], 3)

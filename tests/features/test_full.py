@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from fraudlake.datasets import load_dataset
-from fraudlake.features.batch.compute import compute, feature_columns, label_changes
+from fraudlake.features.batch.compute import compute, feature_columns
 from fraudlake.features.definition.feature_set import load_feature_set
+from fraudlake.features.labels import label_changes
 from fraudlake.features.oracle import oracle
-from fraudlake.features.state import micro_batch, run_files, single, sorted_runs, tasks
+from fraudlake.features.state import micro_batch, single, sorted_runs
+from fraudlake.features.state.stores import RunPaths, Store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PLACES = [(48.85, 2.35), (13.76, 100.5), (-23.55, -46.63)]
@@ -125,18 +127,16 @@ def test_each_transaction_asked_for_alone_equals_the_whole(
     """All are remembered, in two partitions; none counts twice, and those asked with it not."""
     payments, labels = frames
     feature_set, dataset = load_feature_set("full"), load_dataset("simulated")
-    stores = [*tasks.Store, *feature_set.by_entity()]
-    places = {
-        store: tasks.Place(str(tmp_path / str(number)), (), "w0", 2)
-        for number, store in enumerate(stores)
-    }
-    micro_batch.remember(payments, label_changes(labels), feature_set, dataset.entities, places)
+
+    def run_paths(known):
+        stores = [*Store, *feature_set.by_entity()]
+        return {s: RunPaths(str(tmp_path / str(n)), known, "w0", 2) for n, s in enumerate(stores)}
+
+    changes = label_changes(labels)
+    micro_batch.remember(payments, changes, feature_set, dataset.entities, run_paths(()))
     runs = {
-        entity: [
-            sorted_runs.Run(run_files.read(path)) for path in tmp_path.glob(f"{number}/*/*.run")
-        ]
-        for number, entity in enumerate(stores)
-        if entity in feature_set.by_entity()
+        entity: [sorted_runs.Run(a) for n in range(2) for a in run_paths(("w0",))[entity].read(n)]
+        for entity in feature_set.by_entity()
     }
     rows = [{**dict.fromkeys(dataset.columns), **row} for row in transactions]
     found = single.features_of_each(

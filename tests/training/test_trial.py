@@ -9,7 +9,7 @@ import pytest
 
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError, DataError
-from fraudlake.features.definition import load_feature_set
+from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.models.contender import load_contender
 from fraudlake.training import split, trial
 

@@ -92,6 +92,11 @@ class Operation:
     exact: bool
 
 
+def is_missing(value: Any) -> bool:
+    """Whether there is no value: null, or NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 @dataclass(frozen=True)
 class Question:
     """What a plain definition is asked.
@@ -168,6 +173,7 @@ class Feature:
 
     @property
     def sql_type(self) -> str:
+        """Of its column in the table `features`."""
         if self.operation:
             return self.operation.sql_type
         own = {"category": "string", "same": "int", "calendar": "int"}
@@ -185,6 +191,7 @@ class Feature:
 
     @property
     def over_labels(self) -> bool:
+        """Whether it takes what labels say."""
         return self.input is Input.LABELS
 
     @property

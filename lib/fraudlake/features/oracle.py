@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from fraudlake.features.definition.feature_set import FeatureSet
-from fraudlake.features.feature import Feature, Question, Row
+from fraudlake.features.feature import Feature, Question, Row, is_missing
 
 
 def oracle(
@@ -61,7 +61,8 @@ def oracle(
         for f in feature_set.features:
             if f.kind == "ratio":
                 above, below = values[f.column], values[f.other]
-                values[f.name] = f.empty if above is None or not below else above / below
+                divides = not is_missing(above) and not is_missing(below) and below
+                values[f.name] = above / below if divides else f.empty
         result.append(
             {"tx_id": row["tx_id"]} | {f.name: values[f.name] for f in feature_set.features}
         )

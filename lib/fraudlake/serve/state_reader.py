@@ -140,7 +140,7 @@ class StateReader(StateFolder):
         return manifest.batch_id, {entity: (*runs, last) for entity, runs in names.items()}
 
     def _paths(self, entity: str, name: str) -> list[Path]:
-        runs = self._places({entity: (name,)}, "")[entity]
+        runs = self._run_paths({entity: (name,)}, "")[entity]
         return [path for number in range(self.partitions) for path in runs.paths(number)]
 
     def _read(self, entity: str, name: str) -> list[sorted_runs.Run]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from fraudlake.errors import DataError
-from fraudlake.features.state.tasks import Place, Store
+from fraudlake.features.state.stores import RunPaths, Store
 
 if TYPE_CHECKING:
     from fraudlake.features.definition.feature_set import FeatureSet
@@ -129,11 +129,11 @@ class StateFolder:
     def _store_folder(self, store: str) -> Path:
         return self.folder / "runs" / store.replace(",", "+")
 
-    def _places(
+    def _run_paths(
         self, runs: Mapping[str, tuple[str, ...]], new: str, tasks: int = 1
-    ) -> dict[str, Place]:
+    ) -> dict[str, RunPaths]:
         return {
-            store: Place(str(self._store_folder(store)), names, new, self.partitions, tasks)
+            store: RunPaths(str(self._store_folder(store)), names, new, self.partitions, tasks)
             for store, names in runs.items()
         }
 

@@ -254,16 +254,10 @@ class StreamScorer:
             known = history.before(batch_id, left_open_range("event_time", first - 1, oldest))
             known = known.select("tx_id")
             rows = rows.join(known, "tx_id", "left_anti")
-        entities, places = self.dataset.entities, self.state.places(manifest)
-        keys = micro_batch.rate_keys(self.feature_set, entities, dict(rows.dtypes))
-        # A feature may have the name of a column, so columns go through under others.
+        # A feature may have the name of a column, so columns come out under others.
         own = {name: f"_own_{name}" for name in history.columns}
-        fresh = micro_batch.fresh(rows, places, keys).withColumns(
-            {a: F.col(n) for n, a in own.items()}
-        )
-        features = micro_batch.windows(
-            fresh, self.feature_set, entities, places, list(own.values())
-        )
+        entities, paths = self.dataset.entities, self.state.run_paths(manifest)
+        features = micro_batch.windows(rows, self.feature_set, entities, paths, own)
         if len(decision.models) > 1:
             features, _ = checkpointed(features)
         is_flag = F.col("score") >= F.col("threshold")

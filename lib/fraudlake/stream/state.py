@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from fraudlake import atomic
 from fraudlake.errors import DataError
+from fraudlake.features.labels import changes_between, label_history
 from fraudlake.features.state import micro_batch
-from fraudlake.features.state.tasks import Place, Store
+from fraudlake.features.state.stores import RunPaths, Store
 from fraudlake.instants import time_range
 from fraudlake.lake.tables import FLAGGED, LABELS, QUARANTINE, SCORES
 from fraudlake.session import slots
@@ -71,7 +72,7 @@ class StreamState(StateFolder):
     ) -> None:
         super().__init__(folder, feature_set)
         self.history, self.dataset = history, dataset
-        self._rated = micro_batch.rated(feature_set)
+        self._rated = micro_batch.over_labels(feature_set)
         self._compacting: threading.Thread | None = None
         self._compacted: dict[str, tuple[tuple[str, ...], str]] = {}
         self._slots = slots(history.lake.spark)
@@ -143,9 +144,9 @@ class StreamState(StateFolder):
         version = self.history.lake.version(LABELS) if self._rated else labels_version
         if version > labels_version:
             name = self._name(LABEL_CHANGES, batch_id)
-            changes = micro_batch.changes_between(self.history.lake, labels_version, version)
-            places = self._places(runs, name, self.partitions)
-            micro_batch.relabel(changes, self.feature_set, places)
+            changes = changes_between(self.history.lake, labels_version, version)
+            paths = self._run_paths(runs, name, self.partitions)
+            micro_batch.relabel(changes, self.feature_set, self.dataset.entities, paths)
             runs |= {store: (*runs[store], name) for store in (Store.LABELS, *self._rated)}
         newest = max(newest, last)
         made = BatchManifest(batch_id, decision, version, newest, runs, versions, sole_writer)
@@ -166,10 +167,10 @@ class StreamState(StateFolder):
         """
         return manifest.sole_writer and manifest.versions == self._versions()
 
-    def places(self, manifest: BatchManifest) -> dict[str, Place]:
+    def run_paths(self, manifest: BatchManifest) -> dict[str, RunPaths]:
         """Store → the runs that a batch reads, and the one that it writes."""
         new = self._name(BATCH, manifest.batch_id)
-        return self._places(manifest.runs, new, min(self._slots, self.partitions))
+        return self._run_paths(manifest.runs, new, min(self._slots, self.partitions))
 
     def oldest(self, newest: int) -> int:
         """Events before this time (microseconds) may be forgotten when the newest are so new."""
@@ -209,13 +210,13 @@ class StreamState(StateFolder):
             self._compacting.start()
 
     def _compact(self, chosen: dict[str, tuple[tuple[str, ...], str]], oldest: int) -> None:
-        places = {
-            store: self._places({store: names}, new)[store]
+        paths = {
+            store: self._run_paths({store: names}, new)[store]
             for store, (names, new) in chosen.items()
         }
         history = self.history
         try:
-            micro_batch.merge(history.lake.spark, places, oldest)
+            micro_batch.merge(history.lake.spark, paths, oldest)
             self._compacted = chosen
             for table in (SCORES, FLAGGED, QUARANTINE):
                 history.lake.summarise(table)
@@ -267,11 +268,9 @@ class StreamState(StateFolder):
     def _build(self, batch_id: int, labels_version: int, newest: int, name: str) -> None:
         """Write a run of every store with all that is known before a batch."""
         history = self.history.before(batch_id, self._remembered(newest))
-        changes = micro_batch.label_history(
-            self.history.lake, labels_version if self._rated else -1
-        )
-        places = self._places(dict.fromkeys(self._stores(), ()), name, self.partitions)
-        micro_batch.remember(history, changes, self.feature_set, self.dataset.entities, places)
+        changes = label_history(self.history.lake, labels_version if self._rated else -1)
+        paths = self._run_paths(dict.fromkeys(self._stores(), ()), name, self.partitions)
+        micro_batch.remember(history, changes, self.feature_set, self.dataset.entities, paths)
 
     def _remembered(self, newest: int) -> str:
         return f"event_time >= timestamp_micros({self.oldest(newest)})"

@@ -6,7 +6,8 @@ import pytest
 
 from fraudlake.features.batch import hot_keys
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.batch.hot_keys import Cut, find_cuts
+from fraudlake.features.batch.hot_keys import find_skewed_keys
+from fraudlake.features.exchange import TimeSlicing
 
 DAY = 86_400_000_000
 
@@ -49,22 +50,22 @@ def shuffled_into(spark, partitions):
         spark.conf.set("spark.sql.shuffle.partitions", "2")
 
 
-def built(tables, features, entities, cuts=None):
+def built(tables, features, entities, slicing=None):
     transactions, labels = tables
     nothing = transactions.where("false")
-    frame = compute(transactions, lambda _: nothing, labels, features, entities, cuts)
+    frame = compute(transactions, lambda _: nothing, labels, features, entities, slicing)
     return frame, sorted(tuple(row) for row in frame.collect())
 
 
 @pytest.mark.parametrize("days", [4, 13])
 def test_hot_keys_cut_in_time_give_equal_bits(spark, tables, features, entities, days):
     _, expected = built(tables, features, entities)
-    cuts = {
-        "customer": Cut((1, 2), 2 * DAY, 2 * DAY),
-        "terminal": Cut((0,), days * DAY + days % 2, 4 * DAY),
+    slicing = {
+        "customer": TimeSlicing((1, 2), 2 * DAY, 2 * DAY),
+        "terminal": TimeSlicing((0,), days * DAY + days % 2, 4 * DAY),
     }
     with shuffled_into(spark, 5):
-        frame, found = built(tables, features, entities, cuts)
+        frame, found = built(tables, features, entities, slicing)
     assert found == expected
     assert len(found) == 400
     plan = frame._jdf.queryExecution().executedPlan().toString().split("== Initial Plan ==")[0]
@@ -73,14 +74,14 @@ def test_hot_keys_cut_in_time_give_equal_bits(spark, tables, features, entities,
 
 
 def test_heavy_hitters_are_found_and_only_they(tables, features, entities, monkeypatch):
-    assert find_cuts(tables[0], features, entities) == {}
+    assert find_skewed_keys(tables[0], features, entities) == {}
     monkeypatch.setattr(hot_keys, "_BURDEN", 100)
-    cuts = find_cuts(tables[0], features, entities)
+    slicing = find_skewed_keys(tables[0], features, entities)
     counts = {row[0]: row[1] for row in tables[0].groupBy("customer_id").count().collect()}
     heavy = {key for key, count in counts.items() if count > 200}
-    assert set(cuts.get("customer", Cut((), 0, 0)).keys) == heavy
+    assert set(slicing.get("customer", TimeSlicing((), 0, 0)).keys) == heavy
     # Two partitions: half the time each is no cut that helps.
-    assert "terminal" not in cuts
+    assert "terminal" not in slicing
 
 
 @pytest.mark.parametrize("key", ["bigint", "string"])
@@ -98,8 +99,8 @@ def test_leaders_among_very_many_keys_are_found(spark, feature_set, entities, mo
     )
     features = feature_set({"entity": "terminal", "operations": ["count"], "windows": ["1d"]})
     with shuffled_into(spark, 6_000):  # 100 rows each
-        cuts = find_cuts(rows, features, entities)
-    assert set(map(int, cuts["terminal"].keys)) == {-1, -2}
+        slicing = find_skewed_keys(rows, features, entities)
+    assert set(map(int, slicing["terminal"].keys)) == {-1, -2}
 
 
 def test_a_hot_key_is_worked_on_by_several_tasks(spark, feature_set, entities, monkeypatch):
@@ -114,10 +115,10 @@ def test_a_hot_key_is_worked_on_by_several_tasks(spark, feature_set, entities, m
     )
     features = feature_set({"entity": "terminal", "operations": ["count"], "windows": ["1d"]})
     with shuffled_into(spark, 8):
-        cuts = find_cuts(rows, features, entities)
-        assert cuts["terminal"].keys == (-1,)
+        slicing = find_skewed_keys(rows, features, entities)
+        assert slicing["terminal"].keys == (-1,)
         nothing = rows.where("false")
-        frame = compute(rows, lambda _: nothing, None, features, entities, cuts)
+        frame = compute(rows, lambda _: nothing, None, features, entities, slicing)
         parts = frame.selectExpr("spark_partition_id() AS part", "terminal_count_1d AS n")
         sizes = parts.groupBy("part").count().collect()
     assert len(sizes) == 8

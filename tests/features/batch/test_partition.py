@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fraudlake.features.batch import exchange, partition
-from fraudlake.features.batch.exchange import Packing, Route
-from fraudlake.features.batch.partition import Kernel
+from fraudlake.features import exchange
+from fraudlake.features.batch import partition
+from fraudlake.features.batch.partition import PartitionTask
+from fraudlake.features.exchange import Exchange, PackTask, TimeSlicing
+from fraudlake.features.stages import Result, stages
 
 DAY = 86_400_000_000
 
@@ -34,18 +36,17 @@ def table(rows):
             "tx_id": [r["tx_id"] for r in rows],
             "event_time": pa.array([r["event_time"] for r in rows], pa.timestamp("us", "UTC")),
             "customer_id": pa.array([r["customer_id"] for r in rows], pa.int64()),
-            "_sum_amount": [int(r["amount"] * 100) for r in rows],
-            "_bucket_customer": pa.array([hash(r["customer_id"]) % 64 for r in rows], pa.int32()),
+            "amount": pa.array([r["amount"] for r in rows], pa.decimal128(18, 2)),
         }
     )
 
 
-class Recorded(Kernel):
+class Recorded(PartitionTask):
     """Remembers how many events each chunk held."""
 
-    def _windows(self, table, entity, time, targets):
-        SIZES.append(len(time))
-        return super()._windows(table, entity, time, targets)
+    def _windows(self, rows, entity, targets):
+        SIZES.append(len(rows))
+        return super()._windows(rows, entity, targets)
 
 
 SIZES: list[int] = []
@@ -60,21 +61,16 @@ def test_any_cut_gives_equal_bits_and_chunks_hold_only_what_windows_reach(
     monkeypatch.setattr(partition, "_CHUNK_ROWS", chunk)
     monkeypatch.setattr(exchange, "_ROWS", gathered)
     SIZES.clear()
-    route = Route("customer", ("customer_id",), 4, None)
+    way = Exchange("customer", ("customer_id",), 64, 4)
     packed = []
     for target in (True, False):
         some = table([r for r in rows if (r["tx_id"] % 3 > 0) == target])
-        packed += Packing(route, target)(iter(some.to_batches(max_chunksize=batch)))
-    packed += Packing(route, target=False)(iter(table(rows[::7]).to_batches()))  # doubles
+        packed += PackTask(way, target)(iter(some.to_batches(max_chunksize=batch)))
+    packed += PackTask(way, target=False)(iter(table(rows[::7]).to_batches()))  # doubles
     packed = pa.Table.from_batches(packed).sort_by("_bucket")
-    run = Recorded(
-        route,
-        ("_sum_amount",),
-        tuple(features.by_entity()["customer"]),
-        {"amount": 100},
-        ("tx_id",),
-        None,
-    )
+    result = Result({"tx_id": "tx_id"}, tuple(features.features))
+    (stage,) = stages(features.by_entity(), {"customer": way}, result)
+    run = Recorded(stage)
     found = pa.Table.from_batches(run(iter(packed.to_batches(max_chunksize=batch)))).to_pylist()
     expected = kernel(rows, [], features)
     wanted = [{"tx_id": r["tx_id"]} | expected[r["tx_id"]] for r in rows if r["tx_id"] % 3]
@@ -102,7 +98,17 @@ def test_order_is_by_entity_then_time_then_transaction(years):
 
 def test_keys_of_several_columns_and_missing_ones():
     rows = pa.table({"a": ["x", "x", None, "x", "y"], "b": pa.array([1, 2, 1, 1, None])})
-    one, two, missing, again, lacking = partition._numbers(rows, ("a", "b"))
+    one, two, missing, again, lacking = partition._numbers(rows, Exchange("", ("a", "b"), 1, 1))
     assert one == again != two
     assert missing == lacking == -1
     assert min(one, two) >= 0
+
+
+def test_slices_of_a_key_are_apart():
+    rows = pa.table({"a": [7, 7, None, 7, 8], "_slice": pa.array([0, 3, 0, 3, 0], pa.int32())})
+    way = Exchange("", ("a",), 1, 1, slicing=TimeSlicing((7,), 10, 10))
+    one, two, missing, again, other = partition._numbers(rows, way)
+    assert two == again
+    assert missing == -1
+    assert len({one, two, other}) == 3
+    assert min(one, two, other) >= 0

@@ -236,7 +236,7 @@ features:
             "got count of 'amount', expected count without",
         ),
         (HANDBOOK.replace("windows: [7d]", "windows: [0d]"), "expected greater than"),
-        (HANDBOOK.replace("windows: [7d]", "windows: [200000d]"), "expected less than or equal to"),
+        (HANDBOOK.replace("windows: [7d]", "windows: [200000d]"), "7d, of at most 36500d"),
         (HANDBOOK.replace("windows: [7d]", "windows: []"), "at least 1 item"),
         (HANDBOOK + "    empty: .nan", "finite number"),
         (HANDBOOK + "    ties: false", "expected no `ties` beside a delay"),
@@ -326,6 +326,10 @@ def over(entity, *operations, **more):
             ),
         ),
         ({"column": "comment"}, "comment: got the string column comment, expected one of"),
+        (
+            {"same": ["comment", "customer_id"]},
+            "same_comment_customer_id: got a text and a number, expected two columns of text or",
+        ),
         (
             over("customer_id", "count"),
             "got entity 'customer_id', expected one of customer, place or another column",

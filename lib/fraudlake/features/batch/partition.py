@@ -6,79 +6,58 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fraudlake.features.batch.exchange import TARGET, Route, put, unpacked
-from fraudlake.features.columns import arrays_of, changes_of
-from fraudlake.features.feature import Feature, reach_of
+from fraudlake.features.exchange import SLICE, TARGET, Exchange, gathered, unpacked
+from fraudlake.features.feature import reach_of
+from fraudlake.features.rows import OVER, events_of, key_of, micros, put
+from fraudlake.features.stages import Stage
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-# Rows that go through the kernels at a time, and rows of a batch that comes out.
-_CHUNK_ROWS, _BATCH_ROWS = 200_000, 50_000
+# Rows that go through the kernels at a time.
+_CHUNK_ROWS = 200_000
 
 
 @dataclass(frozen=True)
-class Kernel:
+class PartitionTask:
     """What computes an entity's windows on a partition.
 
     Rows of whole buckets are sorted, then go through in chunks, each with the earlier rows that its
     windows reach. A chunk is at least as large as these, so a row goes through twice on average at
     most.
-
-    Attributes
-    ----------
-    route
-        How the rows came.
-    read
-        Further columns that the windows need.
-    scale
-        Column → how many minor units make one.
-    kept
-        Columns that come out with the features.
-    onward
-        How the targets go on, packed; None: they come out as rows.
     """
 
-    route: Route
-    read: tuple[str, ...]
-    features: tuple[Feature, ...]
-    scale: dict[str, int]
-    kept: tuple[str, ...]
-    onward: Route | None
+    stage: Stage
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Packed rows → targets with features, packed again where another exchange follows."""
-        for rows in unpacked(batches):
-            made = self.made(rows.combine_chunks())
-            if self.onward:
-                yield from self.onward.pack(made, target=True)
-            else:
-                yield from made.to_batches(max_chunksize=_BATCH_ROWS)
+        """The partition's rows as they go on."""
+        for rows in gathered(bucket for _, bucket in unpacked(batches)):
+            yield from self.stage.batches(self.computed(rows.combine_chunks()))
 
-    def made(self, rows: pa.Table) -> pa.Table:
+    def computed(self, rows: pa.Table) -> pa.Table:
         """Targets among the rows of whole buckets, each once, with their features."""
         import numpy as np
 
-        entity = _numbers(rows, self.route.groups)
-        order = _order(entity, _micros(rows), rows["tx_id"].to_numpy(), rows[TARGET].to_numpy())
+        features = self.stage.features
+        entity = _numbers(rows, self.stage.exchange)
+        order = _order(entity, micros(rows), rows["tx_id"].to_numpy(), rows[TARGET].to_numpy())
         entity, rows = entity[order], rows.take(order)
-        time, target = _micros(rows), rows[TARGET].to_numpy()
+        time, target = micros(rows), rows[TARGET].to_numpy()
         keyless = int(np.searchsorted(entity, 0))
         lacking = np.count_nonzero(target[:keyless])
-        kinds = {f.name: np.int64 if f.sql_type == "bigint" else np.float64 for f in self.features}
-        found = {f.name: [np.full(lacking, f.empty_or_nan, kinds[f.name])] for f in self.features}
+        kinds = {f.name: np.int64 if f.sql_type == "bigint" else np.float64 for f in features}
+        found = {f.name: [np.full(lacking, f.empty_or_nan, kinds[f.name])] for f in features}
+        inputs = rows.select(self.stage.reads)
         for low, first, end in self._chunks(entity, time, keyless):
             targets = np.flatnonzero(target[first:end]) + first - low
-            part = rows.select(self.read).slice(low, end - low)
-            for name, values in self._windows(
-                part, entity[low:end], time[low:end], targets
-            ).items():
+            part = inputs.slice(low, end - low)
+            for name, values in self._windows(part, entity[low:end], targets).items():
                 found[name].append(values)
-        made = rows.select(self.kept).filter(target)
+        made = rows.filter(target)
         for name, chunks in found.items():
-            made = put(made, name, np.concatenate(chunks))
+            made = put(made, OVER + name, np.concatenate(chunks))
         return made
 
     def _chunks(
@@ -89,41 +68,34 @@ class Kernel:
 
         while first < len(entity):
             low = int(np.searchsorted(entity, entity[first]))
-            oldest = time[first] - reach_of(self.features)
+            oldest = time[first] - reach_of(self.stage.features)
             low += int(np.searchsorted(time[low:first], oldest, side="right"))
             end = min(len(entity), first + max(_CHUNK_ROWS, first - low))
             yield low, first, end
             first = end
 
     def _windows(
-        self,
-        table: pa.Table,
-        entity: NDArray[np.int64],
-        time: NDArray[np.int64],
-        targets: NDArray[np.int64],
+        self, rows: pa.Table, entity: NDArray[np.int64], targets: NDArray[np.int64]
     ) -> dict[str, NDArray]:
-        """Feature → values of the targets (positions in the table, rising), in their order."""
-        from fraudlake.features.kernels.events import Events
+        """Feature → values of the targets (positions in the rows, rising), in their order."""
         from fraudlake.features.windows import windows
 
-        events = Events(entity, time, scale=self.scale, **arrays_of(table), **changes_of(table))
-        return windows(events, targets, self.features)
+        features = self.stage.features
+        return windows(events_of(rows, entity, features), targets, features)
 
 
-def _numbers(rows: pa.Table, groups: tuple[str, ...]) -> NDArray[np.int64]:
-    """A number for each combination of the groups' values, from 0; −1 where one is missing."""
+def _numbers(rows: pa.Table, exchange: Exchange) -> NDArray[np.int64]:
+    """A number for each key, and for each slice of a hot one, from 0; −1 where there is none."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    number = np.zeros(len(rows), np.int64)
-    missing = np.zeros(len(rows), bool)
-    for name in groups:
-        codes = rows[name].combine_chunks().dictionary_encode().indices
-        missing |= codes.is_null().to_numpy(zero_copy_only=False)
-        pair = number * len(rows) + pc.fill_null(codes, 0).to_numpy()
-        number = pa.array(pair).dictionary_encode().indices.to_numpy().astype(np.int64)
-    number[missing] = -1
+    codes = key_of(rows, exchange.keys).combine_chunks().dictionary_encode().indices
+    number = pc.fill_null(codes, -1).to_numpy().astype(np.int64)
+    if exchange.slicing:
+        piece = number * len(rows) + rows[SLICE].combine_chunks().dictionary_encode().indices
+        pieces = pa.array(piece).dictionary_encode().indices.to_numpy().astype(np.int64)
+        number = np.where(number < 0, -1, pieces)
     return number
 
 
@@ -156,7 +128,3 @@ def _order(
         [values[few[1:]] == values[few[:-1]] for values in (entity, time, tx_id)]
     )
     return order[~double]
-
-
-def _micros(rows: pa.Table) -> NDArray[np.int64]:
-    return rows["event_time"].cast("int64").to_numpy()

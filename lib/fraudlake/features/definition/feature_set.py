@@ -207,6 +207,8 @@ def _column_problem(feature: Feature, dataset: Dataset) -> str | None:
         if kind not in wanted:
             exact = "; doubles are neither added nor told apart exactly" if kind == "double" else ""
             return f"got the {kind} column {column}, expected one of {', '.join(wanted)}{exact}"
+    if feature.kind == "same" and len({types[name] == "string" for name in feature.columns}) > 1:
+        return "got a text and a number, expected two columns of text or two of numbers"
     return None
 
 

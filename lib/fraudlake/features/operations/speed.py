@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from fraudlake.features.feature import Feature, Input, Operation, Question
+from fraudlake.features.feature import Feature, Input, Operation, Question, is_missing
 from fraudlake.features.kernels import portable
 from fraudlake.features.kernels.events import Floats, Windows
 
@@ -46,8 +46,8 @@ def _kilometres(lat_1: Floats, lon_1: Floats, lat_2: Floats, lon_2: Floats) -> F
 def _plain(asked: Question) -> float | None:
     """The angle between the two places by the haversine."""
     row, columns = asked.row, (asked.feature.column, asked.feature.other)
-    placed = [e for e in asked.events if all(e[c] is not None for c in columns)]
-    if not placed or any(row[c] is None for c in columns):
+    placed = [e for e in asked.events if not any(is_missing(e[c]) for c in columns)]
+    if not placed or any(is_missing(row[c]) for c in columns):
         return None
     (lat_1, lon_1), (lat_2, lon_2) = (
         [math.radians(e[c]) for c in columns] for e in (placed[-1], row)

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.features.batch.compute import about_frauds, compute, feature_columns
-from fraudlake.features.batch.hot_keys import find_cuts
+from fraudlake.features.batch.compute import compute, feature_columns
+from fraudlake.features.batch.hot_keys import find_skewed_keys
+from fraudlake.features.labels import statements_about_frauds
 from fraudlake.features.table import notes
 from fraudlake.features.table.affected import WholeBuildError
 from fraudlake.features.table.conversion import converted
@@ -104,8 +105,8 @@ def build(
                 earlier = time_range(start - feature_set.lookback, start) if start else "false"
                 past = transactions.where(earlier)
                 reached = transactions.where(f"({earlier}) OR ({within})")
-                cuts = find_cuts(reached, feature_set, dataset.entities)
-                rows = compute(targets, lambda _: past, few, feature_set, dataset.entities, cuts)
+                slicing = find_skewed_keys(reached, feature_set, dataset.entities)
+                rows = compute(targets, lambda _: past, few, feature_set, dataset.entities, slicing)
                 rows = by_time(rows, targets)
                 if other:
                     log.info("features: replacing the table made by definition %s", other)
@@ -204,6 +205,6 @@ def _fraud_statements_cached(statements: DataFrame | None) -> Iterator[DataFrame
     if statements is None:
         yield None
         return
-    with cached(about_frauds(statements)) as few:
+    with cached(statements_about_frauds(statements)) as few:
         few.count()
         yield few

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.batch.hot_keys import find_cuts
+from fraudlake.features.batch.hot_keys import find_skewed_keys
 from fraudlake.features.definition.feature_set import KERNEL_VERSION, FeatureSet, hash_of
 from fraudlake.features.table.affected import WholeBuildError
 from fraudlake.lake import Lake
@@ -117,8 +117,8 @@ def converted(
         parts = {name for f in missing if f.kind == "ratio" for name in (f.column, f.other)}
         part = feature_set.only({*plan.computed, *parts})
         nothing = transactions.where("false")
-        cuts = find_cuts(transactions, part, entities)
-        made = compute(transactions, lambda _: nothing, statements, part, entities, cuts)
+        slicing = find_skewed_keys(transactions, part, entities)
+        made = compute(transactions, lambda _: nothing, statements, part, entities, slicing)
         rows = rows.join(made.select("tx_id", *plan.computed), "tx_id")
     names = [feature.name for feature in feature_set.features]
     return rows.select(*base, *names, F.lit(feature_set.hash).alias("definition")), plan

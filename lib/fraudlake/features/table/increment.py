@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.batch.hot_keys import find_cuts
+from fraudlake.features.batch.hot_keys import find_skewed_keys
 from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.features.feature import reach_of
 from fraudlake.features.table.affected import MICROS, touched
@@ -96,7 +96,7 @@ def increment(
             statements,
             feature_set,
             entities,
-            find_cuts(reached, feature_set, entities),
+            find_skewed_keys(reached, feature_set, entities),
         )
         standing = lake.read(FEATURES).where(closed_range(first, last))
         yield _counted(lake, keep(_different(rows, standing)))
