@@ -5,7 +5,7 @@
 # What happens: the sketch behind it tracks about 10,000 keys, and the function returns only keys that are
 #   certain to be frequent. Among two million cards with one transaction each, five cards with 100 each
 #   stay below the sketch's own error: the list is empty. No null, no warning.
-# Documented: since 4.1.0; the reference of built-in functions names the arguments and no error bound. Databricks'
+# Documented: since 4.1.0; the reference of built-in functions names the arguments, no error bound. Databricks'
 #   page of the same function gives one for each count (twice the rows by maxItemsTracked, 400 here). That
 #   fewer than k keys may come back, or none, is said on neither. The strictness is that of DataSketches'
 #   frequent items ("no false positives").
