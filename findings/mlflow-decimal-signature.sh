@@ -6,9 +6,10 @@
 # What happens: the whole input schema becomes one single column of any type, without names. A model
 #   logged with it takes a frame in which a column is missing, misspelt or text, and hands it to the
 #   model. One warning is logged when the signature is made, none when the model is loaded or scores.
-# Documented: "Model Signatures" lists the types and says that decimals given at scoring are cast to a
-#   double column; that a decimal in the sample takes the check from all columns is not said there. The
-#   fallback came with "Add warning to use AnyType if infer_signature fails" (pull request 13968).
+# Documented: decimal is not among the types that "Model Signatures" lists, and decimals given at scoring are
+#   cast to a double column ("Add support for Decimal object to Double cast", pull request 6600). That one in
+#   the sample takes the check from all columns is said only by the log. The fallback came with "Add warning
+#   to use AnyType if infer_signature fails" (pull request 13968).
 # What it costs: amounts are decimals in every payments table, so a signature made from the table itself
 #   protects nothing. A feature that is renamed upstream reaches the model as a gap, and scores drift.
 # Instead: write the signature down (Schema of ColSpec), or cast decimals to double first; after logging,
