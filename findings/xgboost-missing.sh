@@ -6,8 +6,9 @@
 # What happens: the loaded model takes NaN alone for missing. -999 becomes an ordinary, very small number,
 #   goes left at every split instead of the learned way, and the score is another one. Nothing is said.
 # Documented: "Introduction to Model IO" says that the model file holds trees and objective, no
-#   hyperparameters; missing is not named, and neither is an effect on scores. "Json saved model fails to reproduce results" (issue 6859) was closed without a cause.
-#   Pickle keeps the value, but is bound to one version and runs code when it is loaded.
+#   hyperparameters, and so did a maintainer in "load_model() version incompatibility" (issue 10706); that
+#   missing is one of these and changes scores is not said. Pickle keeps the value, but is bound to one
+#   version and runs code when it is loaded.
 # What it costs: the champion's scores in service differ from those of the evaluation, for the rows with a
 #   gap (no device, no earlier transaction) and for them alone; totals look sound.
 # Instead: turn the marker into NaN before training and before scoring, and never set missing; or set it
