@@ -3,10 +3,10 @@
 #
 # One would expect: INTERVAL 1 DAY may follow the calendar, INTERVAL 24 HOURS is 24 hours of elapsed time; a
 #   card that paid 23.5 hours ago is in a window of 24 hours, whatever the clocks did.
-# What happens: both are one type in Spark. It adds whole days by the calendar of the session's time zone
-#   and only the rest as elapsed time. Within a day of the clocks going forward, minus 24 hours is one
-#   calendar day, so 23 hours; minus 23 hours is 23 hours as well. RANGE BETWEEN INTERVAL 24 HOURS PRECEDING does the
-#   same; F.window("24 hours") counts elapsed time.
+# What happens: both are one type in Spark. It adds whole days by the calendar of the session's time zone and
+#   only the rest as elapsed time. Within a day of the clocks going forward, minus 24 hours is one calendar day,
+#   so 23 hours; minus 23 hours is 23 hours as well. RANGE BETWEEN INTERVAL 24 HOURS PRECEDING does the same;
+#   F.window("24 hours") counts elapsed time.
 # Documented: "Literals" in the SQL reference describes one day-time type with fields from day to second and
 #   says nothing of how it is added. Since 3.2: "Support add/subtract of a day-time interval to/from a
 #   timestamp" (SPARK-34761) chose to split off whole days, as the older interval type did, which knew whether
