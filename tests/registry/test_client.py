@@ -133,6 +133,21 @@ def test_an_alias_moves(registry):
     assert registry.champion() == 2
 
 
+def test_the_alias_is_taken_from_the_version_that_lost_it_and_from_no_other(registry):
+    assert registry.versions() == [1, 2]
+    assert not registry.take_over(2, None)
+    assert registry.champion() == 1
+    assert registry.take_over(2, 1)
+    assert registry.champion() == 2
+
+
+def test_notes_come_and_go(registry):
+    registry.note(1, {"comparison": "won", "won_from": "2"})
+    registry.note(1, {"comparison": "lost", "won_from": None})
+    assert registry.describe(1)["comparison"] == "lost"
+    assert "won_from" not in registry.describe(1)
+
+
 def test_a_version_number_is_resolved(registry):
     assert registry.resolve("2") == 2
 

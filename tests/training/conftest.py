@@ -78,25 +78,35 @@ def conf(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def make_lake(spark, tmp_path_factory, conf):
-    """A function that fills a new lake with a frame like `made_up`."""
+def write_features(spark, conf):
+    """A function that fills the feature table of a lake, of one of the feature sets in `conf`."""
 
-    def make(frame, features="features"):
-        lake = Lake(spark, str(tmp_path_factory.mktemp("training") / "lake"))
+    def write(lake, frame, features):
         feature_set = load_feature_set(conf[features])
         types = {feature.name: feature.sql_type for feature in feature_set.features}
-        lake.create(TRANSACTIONS, {"customer_id": "bigint"}, {"dataset": conf["dataset"]})
         lake.create(FEATURES, {"customer_id": "bigint", **types})
-        lake.create(LABELS)
-        rows = spark.createDataFrame(frame)
-        features = rows.selectExpr(
+        rows = spark.createDataFrame(frame).selectExpr(
             "tx_id",
             "event_time",
             "customer_id",
             *(f"CAST({name} AS {kind}) AS {name}" for name, kind in types.items()),
             f"'{feature_set.hash}' AS definition",
         )
-        lake.replace_where(FEATURES, features, "true")
+        lake.replace_where(FEATURES, rows, "true")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_lake(spark, tmp_path_factory, conf, write_features):
+    """A function that fills a new lake with a frame like `made_up`."""
+
+    def make(frame, features="features"):
+        lake = Lake(spark, str(tmp_path_factory.mktemp("training") / "lake"))
+        lake.create(TRANSACTIONS, {"customer_id": "bigint"}, {"dataset": conf["dataset"]})
+        lake.create(LABELS)
+        write_features(lake, frame, features)
+        rows = spark.createDataFrame(frame)
         labels = rows.selectExpr("tx_id", "is_fraud", "known_at", "'made up' AS source")
         lake.insert_missing(LABELS, labels)
         return lake

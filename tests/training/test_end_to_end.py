@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from fraudlake import job
-from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError, DataError
-from fraudlake.features.definition.feature_set import load_feature_set
+from fraudlake.lake import Lake
 from fraudlake.lake.tables import LABELS, METRICS
 from fraudlake.models import bundle
-from fraudlake.models.contender import load_contender
 from fraudlake.registry import Registry
-from fraudlake.training import split
-from fraudlake.training import train as training
-from fraudlake.training.trial import Trial
 
 START, DAY = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=1)
 
@@ -98,16 +92,27 @@ def test_the_same_run_again_registers_nothing(first, train, registry, lake, cont
     champion = registry.champion()
     again = train(contender)
     assert not again["trained"]
+    assert again["comparison"]
     same = set(again) - {"trained", "seconds", "champion"}
     assert {k: again[k] for k in same} == {k: first[contender][k] for k in same}
     assert (registry.champion(), lake.version(METRICS)) == (champion, commits)
 
 
-def test_a_run_cut_off_before_its_promotion_is_finished_by_the_next(first, train, registry):
+def test_a_version_of_another_feature_set_stands_beside_the_champion(
+    spark, first, train, registry, lake, made_up, conf, write_features
+):
+    """A stream of the champion's feature set goes on with the version that it has."""
+    other = Lake(spark, lake.root, "features_other")
+    write_features(other, made_up, "categories")
     champion = registry.champion()
-    registry._client.delete_registered_model_alias("fraudlake", "champion")
-    assert train("xgboost")["champion"] == first["xgboost"]["model_version"]
-    registry.promote(champion)
+    for trained in (True, False):
+        result = train("xgboost", features=conf["categories"], table="features_other")
+        assert (result["trained"], result["champion"]) == (trained, champion)
+        assert result["model_version"] > champion
+        sentence = f"not compared: champion {champion} has features of another definition"
+        assert sentence in result["comparison"]
+        assert "promote(VERSION)" in result["comparison"]
+    assert registry.load(result["model_version"]).encodings.keys() == {"shop"}
 
 
 def test_labels_of_after_the_training_date_change_no_weight(spark, first, train, registry, lake):
@@ -136,32 +141,6 @@ def test_labels_of_after_the_training_date_change_no_weight(spark, first, train,
         for each in manifests:
             each["settings"].pop("labels_version")
         assert manifests[0] == manifests[1]
-
-
-@pytest.fixture
-def trial(lake, conf):
-    """A trial whose test, days 2 to 8, lies in the first versions' training days."""
-    return Trial(
-        lake,
-        load_dataset(conf["dataset"]),
-        load_feature_set(conf["features"]),
-        load_contender(conf["xgboost"]),
-        split.plan(START - 6 * DAY, START, None, None, None, 2 * DAY),
-        alerts=10,
-        seed=1,
-    )
-
-
-def test_a_champion_that_was_trained_on_the_test_stays(first, registry, trial, caplog):
-    version = first["xgboost"]["model_version"]
-    assert not training._beats(registry, version, trial, None, 1.0)
-    assert f"champion {version} was trained on days of this test (2020-01-01 to" in caplog.text
-
-
-def test_a_champion_with_other_features_gives_way(first, registry, trial, caplog):
-    other = replace(trial, feature_set=load_feature_set("handbook"))
-    assert training._beats(registry, first["xgboost"]["model_version"], other, None, 0.0)
-    assert "features of another definition" in caplog.text
 
 
 def test_a_window_without_labels_is_refused(train, day):

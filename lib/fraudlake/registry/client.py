@@ -7,7 +7,8 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,18 +76,28 @@ class Registry:
     """
 
     def __init__(self, lake_root: str) -> None:
+        self.lake = lake_root
         self.uri = tracking_uri(lake_root)
         if os.environ.get("MLFLOW_TRACKING_URI"):
-            self._artifacts = None
+            self._artifacts, self._folder = None, None
             self._client = MlflowClient(self.uri, self.uri)
             return
-        folder = _folder(lake_root)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._artifacts = str(folder / "artifacts")
+        self._folder = _folder(lake_root)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._artifacts = str(self._folder / "artifacts")
         # MLflow creates the tables on first use and does not expect company while it does.
-        with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._locked():
             self._client = MlflowClient(self.uri, self.uri)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes of this lake out; on a server nothing can."""
+        if self._folder is None:
+            yield
+            return
+        with (self._folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def find(self, fingerprint: str) -> int | None:
         """The newest version with this fingerprint; None where there is none."""
@@ -103,7 +114,7 @@ class Registry:
         fingerprint: str,
         parameters: Mapping[str, Any],
         metrics: Mapping[str, float],
-        tags: Mapping[str, str],
+        tags: Mapping[str, str | None],
         plots: Mapping[str, Figure],
         config: Mapping[str, Any],
     ) -> int:
@@ -133,7 +144,7 @@ class Registry:
         digest = bundle.digest(files)
         scorer = bundle.load(files, digest)
         all_tags = {
-            **{key: str(value) for key, value in tags.items()},
+            **{key: str(value) for key, value in tags.items() if value is not None},
             "contender": contender,
             "fingerprint": fingerprint,
             "definition": scorer.definition,
@@ -171,7 +182,7 @@ class Registry:
         aliases = self._aliases()
         if model in aliases:
             return aliases[model]
-        versions = self._versions()
+        versions = self.versions()
         if model.isdigit() and int(model) in versions:
             return int(model)
         known = ", ".join(map(str, versions))
@@ -205,6 +216,11 @@ class Registry:
         """The scorer of a version, opened by our own loader after its SHA-256 was compared."""
         return bundle.load(self.files(version))
 
+    def versions(self) -> list[int]:
+        """Numbers of all versions, ascending."""
+        found = self._client.search_model_versions(f"name = '{NAME}'")
+        return sorted(int(version.version) for version in found)
+
     def champion(self) -> int | None:
         """Version with the alias `champion`, None where no version has it."""
         return self._aliases().get(CHAMPION)
@@ -213,6 +229,34 @@ class Registry:
         """Move an alias to a version."""
         self._version(version)
         self._client.set_registered_model_alias(NAME, alias, str(version))
+
+    def take_over(self, version: int, champion: int | None) -> bool:
+        """Give a version the alias `champion`, which it won from the version that had it.
+
+        Parameters
+        ----------
+        champion
+            The version that it won from; None where none had the alias.
+
+        Returns
+        -------
+        bool
+            False where another version has the alias by now: nothing is done.
+        """
+        with self._locked():
+            if self.champion() != champion:
+                return False
+            self.promote(version)
+            return True
+
+    def note(self, version: int, tags: Mapping[str, str | None]) -> None:
+        """Set tags of a version; those that are None are taken away."""
+        standing = self._version(version).tags
+        for name, value in tags.items():
+            if value is not None:
+                self._client.set_model_version_tag(NAME, str(version), name, value)
+            elif name in standing:
+                self._client.delete_model_version_tag(NAME, str(version), name)
 
     def metrics(self, version: int) -> dict[str, float]:
         """The metrics that were registered with a version."""
@@ -237,15 +281,11 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-        known = ", ".join(map(str, self._versions())) or "none yet; run train first"
+        known = ", ".join(map(str, self.versions())) or "none yet; run train first"
         raise FraudlakeError(f"model: got version {version}, expected one of: {known}")
 
     def _run(self, version: ModelVersion) -> Run:
         return self._client.get_run(str(version.run_id))
-
-    def _versions(self) -> list[int]:
-        found = self._client.search_model_versions(f"name = '{NAME}'")
-        return sorted(int(version.version) for version in found)
 
     def _aliases(self) -> dict[str, int]:
         found = self._client.search_registered_models(f"name = '{NAME}'")

@@ -6,13 +6,13 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fraudlake.instants import parse_instant
 from fraudlake.lake import run_metrics
 from fraudlake.lake.frames import cached
 from fraudlake.models.scorer import ALERTS_A_DAY
-from fraudlake.training import measures
+from fraudlake.training import measures, takeover
 from fraudlake.training.trial import Trial, gather
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
     Returns
     -------
     dict
-        `model_version`, `trained`, `champion` (version that now holds the alias), `contender`,
+        `model_version`, `trained`, `champion` (version that now holds the alias), `comparison`
+        (what came of holding the two against each other, and what follows), `contender`,
         `definition`, the measures, and `remarks`: sentences for the user, such as why the
         threshold flags less than the alert budget.
 
@@ -66,9 +67,8 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
     if version is None:
         with ExitStack() as persisted:
             version = _train(trial, registry, fingerprint, made_from, config, persisted)
-    elif registry.champion() is None:
-        # The run that registered it was cut off before it could give it the alias.
-        registry.promote(version)
+    else:
+        takeover.finish(registry, version)
     if remark := registry.load(version).shortfall(trial.alerts):
         log.warning("train: %s", remark)
     metrics = registry.metrics(version)
@@ -77,6 +77,7 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
         "model_version": version,
         "trained": trained,
         "champion": registry.champion(),
+        "comparison": registry.describe(version).get(takeover.COMPARISON, ""),
         "contender": trial.contender.name,
         "definition": trial.feature_set.hash,
         **{name: int(value) if name in _COUNTS else value for name, value in metrics.items()},
@@ -137,10 +138,8 @@ def _train(
             **measures.probability_errors(scored, line.slope, line.intercept),
             **rows.counts,
         }
-        champion = registry.champion()
-        wins = champion is None or _beats(
-            registry, champion, trial, rows.test, ranking["average_precision"]
-        )
+        judge = partial(takeover.judge, registry, trial, rows.test, ranking["average_precision"])
+        verdict = judge()
         plots = _plots(scored, rows.test, scorer, ranking)
     with _phase("registration"):
         version = registry.register(
@@ -149,12 +148,11 @@ def _train(
             fingerprint=fingerprint,
             parameters=_flat(made_from),
             metrics={**metrics, "seconds": time.monotonic() - started},
-            tags={name: value for name, value in made_from.items() if name != "contender"},
+            tags={n: v for n, v in (made_from | verdict.tags).items() if n != "contender"},
             plots=plots,
             config=config,
         )
-        if wins:
-            registry.promote(version)
+        takeover.settle(registry, version, verdict, judge)
     return version
 
 
@@ -203,46 +201,6 @@ def _highest(scored: DataFrame, days: float) -> list[float]:
     rows = scored.orderBy(F.desc("score")).limit(most + most // 10 + 2).collect()
     scores = [row[0] for row in rows]
     return scores[: most + 1] + [one for one in scores[most + 1 :] if one == scores[most - 1]]
-
-
-def _beats(
-    registry: Registry, champion: int, trial: Trial, test: DataFrame, average_precision: float
-) -> bool:
-    """Whether a new model takes over: higher average precision on the same test rows."""
-    from fraudlake.models import bundle
-    from fraudlake.scoring.apply import score_rows
-
-    files = registry.files(champion)
-    holder = bundle.load(files)
-    if holder.definition != trial.feature_set.hash:
-        log.warning(
-            "train: champion %d has features of another definition (%s, here %s), the two cannot "
-            "be compared: the new version takes over",
-            champion,
-            holder.definition,
-            trial.feature_set.hash,
-        )
-        return True
-    start, end = (holder.manifest.settings[key] for key in ("train_from", "train_to"))
-    if parse_instant(start) < trial.split.test_to and parse_instant(end) > trial.split.test_from:
-        log.warning(
-            "train: champion %d was trained on days of this test (%s to %s), the two cannot be "
-            "compared: it stays",
-            champion,
-            start,
-            end,
-        )
-        return False
-    theirs = measures.ranking(score_rows(test, files, None, ["label"]))["average_precision"]
-    wins = average_precision > theirs
-    log.info(
-        "train: average precision %.4f, champion %d %.4f on the same rows: %s",
-        average_precision,
-        champion,
-        theirs,
-        "the new version takes over" if wins else "it stays",
-    )
-    return wins
 
 
 def _plots(
