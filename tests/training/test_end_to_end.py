@@ -115,6 +115,16 @@ def test_a_version_of_another_feature_set_stands_beside_the_champion(
     assert registry.load(result["model_version"]).encodings.keys() == {"shop"}
 
 
+def test_trained_again_no_version_takes_an_alias_that_nobody_has(first, train, registry):
+    champion = registry.champion()
+    registry._client.delete_registered_model_alias("fraudlake", "champion")
+    try:
+        for contender in first:
+            assert train(contender)["champion"] is None
+    finally:
+        registry.promote(champion)
+
+
 def test_labels_of_after_the_training_date_change_no_weight(spark, first, train, registry, lake):
     """Every training label is taken back a minute after the training date; weights keep their bits,
     so both fits are also the same from run to run.
