@@ -12,6 +12,7 @@ from fraudlake.training import split, takeover
 
 START, DAY = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=1)
 TRIAL = SimpleNamespace(
+    lake=SimpleNamespace(identity=lambda _: "ours"),
     feature_set=SimpleNamespace(hash="d1"),
     split=split.plan(START + 6 * DAY, START + 8 * DAY, None, None, None, 2 * DAY),
 )
@@ -21,6 +22,7 @@ class Versions:
     """A registry: version → definition and training days of its model, aliases aside."""
 
     lake = "/data/lake"
+    shared = False
 
     def __init__(self, *models, champion=None):
         self.models, self.holder = list(models), champion
@@ -40,7 +42,7 @@ class Versions:
         if model is None:
             raise BundleError("got SHA-256 1, expected 2")
         definition, *days = model
-        settings = dict(zip(("train_from", "train_to"), days, strict=False))
+        settings = dict(zip(("train_from", "train_to", "labels_id"), days, strict=False))
         return SimpleNamespace(definition=definition, manifest=SimpleNamespace(settings=settings))
 
     def describe(self, version):
@@ -96,6 +98,18 @@ def test_a_champion_that_cannot_be_compared_stays(judge, caplog, champion, reaso
         assert reason in text
         assert "decides nothing" in text
         assert "Registry('/data/lake').promote(VERSION)" in text
+
+
+@pytest.mark.parametrize(("shared", "compared"), [(False, True), (True, False)])
+def test_on_a_server_a_champion_of_another_lake_of_this_root_stays(judge, shared, compared):
+    """Beside a lake it is of the lake before, made anew since: there is no other."""
+    registry = Versions((*EARLIER, "theirs"), champion=1)
+    registry.shared = shared
+    verdict = judge(registry, 0.9)
+    assert verdict.wins is compared
+    assert ("labels of another lake with this root" in verdict.text) is not compared
+    registry.models[0] = (*EARLIER, "ours")
+    assert judge(registry, 0.9).wins
 
 
 def test_where_no_version_has_the_alias_none_takes_it_from_the_others(judge):

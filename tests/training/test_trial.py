@@ -52,6 +52,24 @@ def test_a_category_in_a_window_of_one_class_is_refused(made_up, rows_of, frauds
     assert said in str(caught.value)
 
 
+def test_what_a_model_is_made_from_knows_its_lake(make_lake, made_up, conf):
+    """Two lakes of the same names, settings and versions are two trainings."""
+    found = [
+        trial.Trial(
+            make_lake(made_up.head(10)),
+            load_dataset(conf["dataset"]),
+            load_feature_set(conf["features"]),
+            load_contender(conf["xgboost"]),
+            split.plan(START, START + 5 * DAY, None, None, None, 2 * DAY),
+            alerts=10,
+            seed=1,
+        ).made_from()
+        for _ in range(2)
+    ]
+    different = {name for name in found[0] if found[0][name] != found[1][name]}
+    assert different == {"features_id", "labels_id"}
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
@@ -135,6 +136,12 @@ class Lake:
         """Delta's own id of the table: one made anew counts from version 0 again, under another."""
         detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(table)}")
         return detail.select("id").collect()[0][0]
+
+    def created_at(self, table: Table) -> datetime:
+        """When the table was made, UTC."""
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(table)}")
+        ((millis,),) = detail.selectExpr("unix_millis(createdAt)").collect()
+        return datetime.fromtimestamp(millis / 1000, UTC)
 
     def location(self, table: Table) -> str:
         """Path or URI of the table's folder."""

@@ -10,6 +10,7 @@ os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
-from fraudlake.registry.client import Registry, tracking_uri
+from fraudlake.registry.client import Registry
+from fraudlake.registry.location import tracking_uri
 
 __all__ = ["Registry", "tracking_uri"]

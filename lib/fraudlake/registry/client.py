@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,16 +21,15 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
 from fraudlake import __version__
-from fraudlake.errors import ConfigError, FraudlakeError
+from fraudlake.errors import FraudlakeError
 from fraudlake.models import bundle, golden
-from fraudlake.options import is_catalog
+from fraudlake.registry import common, location
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fraudlake.models.scorer import Scorer
 
-NAME = "fraudlake"
 CHAMPION = "champion"
 _CODE = Path(__file__).with_name("pyfunc_scorer.py")
 
@@ -39,34 +37,22 @@ for _noisy in ("mlflow", "alembic"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
 
 
-def tracking_uri(lake_root: str) -> str:
-    """Where runs and models are kept: `MLFLOW_TRACKING_URI`, else SQLite beside the lake.
-
-    Raises
-    ------
-    ConfigError
-        Neither is possible: the variable is not set and the lake is not a folder.
-    """
-    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
-        return uri
-    return f"sqlite:///{_folder(lake_root)}/mlflow.db"
-
-
-def _folder(lake_root: str) -> Path:
-    if "://" in lake_root or is_catalog(lake_root):
-        problem = (
-            f"lake: got {lake_root!r} and no MLFLOW_TRACKING_URI, expected the address of an "
-            "MLflow server in it: only a lake that is a folder can keep its models beside it"
-        )
-        raise ConfigError([problem])
-    return Path(f"{Path(lake_root).resolve()}-mlflow")
-
-
 class Registry:
     """Model versions of one lake.
 
     Without `MLFLOW_TRACKING_URI`, the database and the artefacts are in `<lake>-mlflow`, made on
     first use (some seconds). Several processes may open it at the same time.
+
+    Attributes
+    ----------
+    lake
+        The lake's root, as it was given.
+    uri
+        Address of the MLflow server or database.
+    name
+        Name of the registered model and of the experiment (`location.model_name`).
+    shared
+        Whether other lakes may keep models at the same address.
 
     Examples
     --------
@@ -77,14 +63,12 @@ class Registry:
 
     def __init__(self, lake_root: str) -> None:
         self.lake = lake_root
-        self.uri = tracking_uri(lake_root)
-        if os.environ.get("MLFLOW_TRACKING_URI"):
-            self._artifacts, self._folder = None, None
-            self._client = MlflowClient(self.uri, self.uri)
-            return
-        self._folder = _folder(lake_root)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._artifacts = str(self._folder / "artifacts")
+        self.uri = location.tracking_uri(lake_root)
+        self.name = location.model_name(lake_root)
+        self._folder = location.folder_beside(lake_root)
+        self.shared = self._folder is None
+        if self._folder:
+            self._folder.mkdir(parents=True, exist_ok=True)
         # MLflow creates the tables on first use and does not expect company while it does.
         with self._locked():
             self._client = MlflowClient(self.uri, self.uri)
@@ -101,9 +85,7 @@ class Registry:
 
     def find(self, fingerprint: str) -> int | None:
         """The newest version with this fingerprint; None where there is none."""
-        found = self._client.search_model_versions(
-            f"name = '{NAME}' and tags.fingerprint = '{fingerprint}'"
-        )
+        found = self._search(f" and tags.fingerprint = '{fingerprint}'")
         return max((int(version.version) for version in found), default=None)
 
     def register(
@@ -167,7 +149,7 @@ class Registry:
         self._ensure_model()
         # Not `models:/ID` as the source: a database store looks that up at the global tracking URI.
         version = client.create_model_version(
-            NAME, logged.artifact_location, run_id, tags=all_tags, model_id=logged.model_id
+            self.name, logged.artifact_location, run_id, tags=all_tags, model_id=logged.model_id
         )
         return int(version.version)
 
@@ -202,7 +184,7 @@ class Registry:
             There is no such version, or its files are not those that were registered.
         """
         found = self._version(version)
-        source = self._client.get_model_version_download_uri(NAME, str(version))
+        source = self._client.get_model_version_download_uri(self.name, str(version))
         with tempfile.TemporaryDirectory() as folder:
             path = mlflow.artifacts.download_artifacts(
                 f"{source}/artifacts/bundle", dst_path=folder, tracking_uri=self.uri
@@ -218,8 +200,7 @@ class Registry:
 
     def versions(self) -> list[int]:
         """Numbers of all versions, ascending."""
-        found = self._client.search_model_versions(f"name = '{NAME}'")
-        return sorted(int(version.version) for version in found)
+        return sorted(int(version.version) for version in self._search())
 
     def champion(self) -> int | None:
         """Version with the alias `champion`, None where no version has it."""
@@ -228,7 +209,7 @@ class Registry:
     def promote(self, version: int, alias: str = CHAMPION) -> None:
         """Move an alias to a version."""
         self._version(version)
-        self._client.set_registered_model_alias(NAME, alias, str(version))
+        self._client.set_registered_model_alias(self.name, alias, str(version))
 
     def take_over(self, version: int, champion: int | None) -> bool:
         """Give a version the alias `champion`, which it won from the version that had it.
@@ -254,9 +235,9 @@ class Registry:
         standing = self._version(version).tags
         for name, value in tags.items():
             if value is not None:
-                self._client.set_model_version_tag(NAME, str(version), name, value)
+                self._client.set_model_version_tag(self.name, str(version), name, value)
             elif name in standing:
-                self._client.delete_model_version_tag(NAME, str(version), name)
+                self._client.delete_model_version_tag(self.name, str(version), name)
 
     def metrics(self, version: int) -> dict[str, float]:
         """The metrics that were registered with a version."""
@@ -277,7 +258,7 @@ class Registry:
 
     def _version(self, version: int) -> ModelVersion:
         try:
-            return self._client.get_model_version(NAME, str(version))
+            return self._client.get_model_version(self.name, str(version))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -287,15 +268,24 @@ class Registry:
     def _run(self, version: ModelVersion) -> Run:
         return self._client.get_run(str(version.run_id))
 
+    def _search(self, condition: str = "") -> list[ModelVersion]:
+        found = self._client.search_model_versions(f"name = '{self.name}'{condition}")
+        if condition and not found:
+            self._search()
+        elif not found and self.shared:
+            common.refuse(self._client, self.lake, self.uri)
+        return list(found)
+
     def _aliases(self) -> dict[str, int]:
-        found = self._client.search_registered_models(f"name = '{NAME}'")
+        found = self._client.search_registered_models(f"name = '{self.name}'")
         return {alias: int(v) for model in found for alias, v in model.aliases.items()}
 
     def _experiment(self) -> str:
-        if found := self._client.get_experiment_by_name(NAME):
+        if found := self._client.get_experiment_by_name(self.name):
             return found.experiment_id
+        artifacts = str(self._folder / "artifacts") if self._folder else None
         try:
-            return self._client.create_experiment(NAME, artifact_location=self._artifacts)
+            return self._client.create_experiment(self.name, artifact_location=artifacts)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -304,7 +294,9 @@ class Registry:
 
     def _ensure_model(self) -> None:
         try:
-            self._client.create_registered_model(NAME)
+            self._client.create_registered_model(
+                self.name, tags={"lake": location.canonical(self.lake)}
+            )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -328,7 +320,7 @@ class Registry:
         import pandas as pd
 
         client, run_id = self._client, run.info.run_id
-        logged = client.create_logged_model(run.info.experiment_id, NAME, run_id)
+        logged = client.create_logged_model(run.info.experiment_id, location.COMMON_NAME, run_id)
         signature = ModelSignature(
             Schema([ColSpec(DataType.double, name) for name in scorer.features]),
             Schema([ColSpec(DataType.double, "score")]),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fraudlake.errors import FraudlakeError
 from fraudlake.instants import parse_instant
+from fraudlake.lake.tables import LABELS
 from fraudlake.training import measures
 
 if TYPE_CHECKING:
@@ -107,6 +108,15 @@ def _incomparable(registry: Registry, champion: int, trial: Trial) -> str | None
         return (
             f"champion {champion} has features of another definition ({holder.definition}, here "
             f"{trial.feature_set.hash})"
+        )
+    from fraudlake.registry.location import NAME_VARIABLE
+
+    labels = holder.manifest.settings.get("labels_id")
+    if registry.shared and labels and labels != trial.lake.identity(LABELS):
+        return (
+            f"champion {champion} was trained on the labels of another lake with this root "
+            f"({registry.lake}), or of this one before it was made anew; where both are in use, "
+            f"give each a model of its own by {NAME_VARIABLE}"
         )
     start, end = (holder.manifest.settings.get(key) for key in ("train_from", "train_to"))
     if not start or not end:

@@ -6,11 +6,13 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.lake import run_metrics
 from fraudlake.lake.frames import cached
+from fraudlake.lake.tables import FEATURES, LABELS
 from fraudlake.models.scorer import ALERTS_A_DAY
 from fraudlake.training import measures, takeover
 from fraudlake.training.trial import Trial, gather
@@ -18,6 +20,7 @@ from fraudlake.training.trial import Trial, gather
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from fraudlake.lake import Lake
     from fraudlake.models.calibration import Calibration
     from fraudlake.models.scorer import Scorer
     from fraudlake.registry import Registry
@@ -26,6 +29,7 @@ log = logging.getLogger("fraudlake")
 
 CARDS_A_DAY = 100
 _EXPLAINED_ROWS = 1000
+_IDS = ("features_id", "labels_id")
 _COUNTS = {"tp", "fp", "fn", "tn"} | {
     f"{what}_{window}" for what in ("rows", "frauds", "unlabelled") for window in ("train", "test")
 }
@@ -61,8 +65,7 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
         Fewer free slots than the contender's workers.
     """
     made_from = trial.made_from()
-    fingerprint = run_metrics.run_id("train", **made_from)
-    version = registry.find(fingerprint)
+    fingerprint, version = _find(registry, trial.lake, made_from)
     trained = version is None
     if version is None:
         with ExitStack() as persisted:
@@ -83,6 +86,26 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
         **{name: int(value) if name in _COUNTS else value for name, value in metrics.items()},
         "remarks": [remark] if remark else [],
     }
+
+
+def _find(registry: Registry, lake: Lake, made_from: Mapping[str, Any]) -> tuple[str, int | None]:
+    """The fingerprint of a training, and the newest version that has it; None where there is none.
+
+    In earlier releases it did not cover the tables' ids. Such a version is this training's where
+    no other lake has models, and where the tables are older than it.
+    """
+    fingerprint = run_metrics.run_id("train", **made_from)
+    version = registry.find(fingerprint)
+    if version is None and not registry.shared:
+        without = {name: value for name, value in made_from.items() if name not in _IDS}
+        former = run_metrics.run_id("train", **without)
+        version = registry.find(former)
+        if version is not None:
+            trained_at = datetime.fromisoformat(registry.describe(version)["created_at"])
+            if all(lake.created_at(table) < trained_at for table in (FEATURES, LABELS)):
+                return former, version
+            version = None
+    return fingerprint, version
 
 
 def _train(

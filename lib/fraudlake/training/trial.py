@@ -84,12 +84,21 @@ class Trial:
         return [f.name for f in self.feature_set.features if f.sql_type == "string"]
 
     def made_from(self) -> dict[str, Any]:
-        """Everything that decides the outcome, as plain values."""
+        """Everything that decides the outcome, as plain values.
+
+        Raises
+        ------
+        DataError
+            The lake has no features or no labels.
+        """
+        for table in (FEATURES, LABELS):
+            self.lake.read(table)
         return {
             "contender": self.contender.model_dump(mode="json"),
             "dataset": self.dataset.name,
             "definition": self.feature_set.hash,
             "features_table": self.lake.features,
+            **{f"{t.name}_id": self.lake.identity(t) for t in (FEATURES, LABELS)},
             "features_version": self.lake.version(FEATURES),
             "labels_version": self.lake.version(LABELS),
             **self.split.windows(),
