@@ -31,7 +31,7 @@ _HOME_OF = {
     "latest_labels": "training.split",
     "Registry": "registry",
     "score_rows": "scoring.apply",
-    "to_matrix": "scoring.apply",
+    "to_matrix": "models.encoding",
     "FraudlakeError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",

@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fraudlake.models.encoding import MOST, encode, learn
-from fraudlake.scoring.apply import to_matrix
+from fraudlake.models.encoding import MOST, encode, learn, to_matrix
 
 
 def test_a_category_stands_for_its_log_odds_drawn_to_the_mean():

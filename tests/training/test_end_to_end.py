@@ -11,7 +11,7 @@ import pytest
 from fraudlake import job
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.lake import Lake
-from fraudlake.lake.tables import LABELS, METRICS
+from fraudlake.lake.tables import FEATURES, LABELS, METRICS, SCORES
 from fraudlake.models import bundle
 from fraudlake.registry import Registry
 
@@ -98,21 +98,57 @@ def test_the_same_run_again_registers_nothing(first, train, registry, lake, cont
     assert (registry.champion(), lake.version(METRICS)) == (champion, commits)
 
 
+@pytest.fixture(scope="module")
+def other(spark, lake, made_up, write_features):
+    """A second feature table of the lake, with categories, and nulls in every column."""
+    table = Lake(spark, lake.root, "features_other")
+    holes = made_up.assign(
+        amount=made_up["amount"].where(made_up.index % 11 > 0),
+        night=made_up["night"].astype("Int32").where(made_up.index % 13 > 0),
+        customer_count_1d=made_up["customer_count_1d"].astype("Int64").where(made_up.index % 7 > 0),
+    )
+    write_features(table, holes, "categories")
+    return table
+
+
 def test_a_version_of_another_feature_set_stands_beside_the_champion(
-    spark, first, train, registry, lake, made_up, conf, write_features
+    first, train, registry, other, conf
 ):
     """A stream of the champion's feature set goes on with the version that it has."""
-    other = Lake(spark, lake.root, "features_other")
-    write_features(other, made_up, "categories")
     champion = registry.champion()
     for trained in (True, False):
-        result = train("xgboost", features=conf["categories"], table="features_other")
+        result = train("xgboost", features=conf["categories"], table=other.features)
         assert (result["trained"], result["champion"]) == (trained, champion)
         assert result["model_version"] > champion
         sentence = f"not compared: champion {champion} has features of another definition"
         assert sentence in result["comparison"]
         assert "promote(VERSION)" in result["comparison"]
-    assert registry.load(result["model_version"]).encodings.keys() == {"shop"}
+
+
+def test_mlflows_own_loaders_score_the_feature_table_as_the_batch_does(
+    spark, first, train, registry, other, conf, monkeypatch
+):
+    import mlflow
+
+    result = train("xgboost", features=conf["categories"], table=other.features)
+    version = result["model_version"]
+    scorer = registry.load(version)
+    assert scorer.encodings.keys() == {"shop"}
+    job.call("score", spark, lake=other.root, model=version, table=other.features)
+    scores = {
+        row.tx_id: row.score
+        for row in other.read(SCORES).where(f"model_version = {version}").collect()
+    }
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
+    address = f"models:/{registry.name}/{version}"
+    features = other.read(FEATURES)
+    frame = features.toPandas()
+    predicted = mlflow.pyfunc.load_model(address).predict(frame)
+    assert dict(zip(frame["tx_id"], predicted.tolist(), strict=True)) == scores
+    score = mlflow.pyfunc.spark_udf(spark, address, env_manager="local")
+    rows = features.select("tx_id", score().alias("score")).collect()
+    assert {row.tx_id: row.score for row in rows} == scores
+    assert len(scores) == frame["tx_id"].nunique() > 1000
 
 
 def test_trained_again_no_version_takes_an_alias_that_nobody_has(first, train, registry):

@@ -9,7 +9,7 @@ high-cardinality categorical attributes in classification and prediction problem
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,6 +78,26 @@ def encode(column: pa.Array, encoding: Encoding) -> np.ndarray:
     numbers = np.array([*encoding.values.values(), encoding.other])
     index = pc.index_in(column.cast(pa.string()), categories)
     return numbers[pc.fill_null(index, len(categories)).to_numpy(zero_copy_only=False)]
+
+
+def to_matrix(
+    batch: pa.RecordBatch | pa.Table, features: Sequence[str], encodings: Mapping[str, Encoding]
+) -> np.ndarray:
+    """Feature columns as a float64 matrix [rows, features]; null becomes NaN, a category a number.
+
+    Training rows are encoded already: their categories come as numbers and stay as they are.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    matrix = np.empty((batch.num_rows, len(features)))
+    for position, name in enumerate(features):
+        column = batch.column(name)
+        if name in encodings and pa.types.is_string(column.type):
+            matrix[:, position] = encode(column, encodings[name])
+        else:
+            matrix[:, position] = pc.cast(column, "float64").to_numpy(zero_copy_only=False)
+    return matrix
 
 
 def _log_odds(share: float) -> float:

@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
 
 from fraudlake import __version__
 from fraudlake.errors import FraudlakeError
 from fraudlake.models import bundle, golden
-from fraudlake.registry import common, location
+from fraudlake.registry import common, location, pyfunc
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from fraudlake.models.scorer import Scorer
 
 CHAMPION = "champion"
-_CODE = Path(__file__).with_name("pyfunc_scorer.py")
 
 for _noisy in ("mlflow", "alembic"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
@@ -141,7 +138,7 @@ class Registry:
             for name, figure in plots.items():
                 client.log_figure(run_id, figure, f"figures/{name}.png")
             client.log_dict(run_id, dict(config), "config.yaml")
-            logged = self._log_model(run, files, scorer)
+            logged = pyfunc.log(client, run, files, scorer)
         except BaseException:
             client.set_terminated(run_id, "FAILED")
             raise
@@ -311,35 +308,3 @@ class Registry:
             params=[Param(name, str(value)) for name, value in parameters.items()],
             tags=[RunTag("fraudlake", __version__)],
         )
-
-    def _log_model(self, run: Run, files: Mapping[str, bytes], scorer: Scorer) -> LoggedModel:
-        """Log the bundle with the code that scores it.
-
-        By the client alone: MLflow's own `log_model` works on the process's global tracking URI.
-        """
-        import pandas as pd
-
-        client, run_id = self._client, run.info.run_id
-        logged = client.create_logged_model(run.info.experiment_id, location.COMMON_NAME, run_id)
-        signature = ModelSignature(
-            Schema([ColSpec(DataType.double, name) for name in scorer.features]),
-            Schema([ColSpec(DataType.double, "score")]),
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            content = Path(folder) / "bundle"
-            content.mkdir()
-            for name, data in files.items():
-                (content / name).write_bytes(data)
-            mlflow.pyfunc.save_model(
-                f"{folder}/model",
-                python_model=str(_CODE),
-                artifacts={"bundle": str(content)},
-                model_config={"sha256": scorer.digest},
-                signature=signature,
-                input_example=pd.DataFrame([[0.0] * len(scorer.features)], columns=scorer.features),
-                pip_requirements=[f"fraudlake=={__version__}"],
-                mlflow_model=Model(run_id=run_id, model_id=logged.model_id),
-            )
-            client.log_model_artifacts(logged.model_id, f"{folder}/model")
-        client.finalize_logged_model(logged.model_id, "READY")
-        return logged

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fraudlake.lake.tables import REASONS_TYPE
+from fraudlake.models.encoding import to_matrix
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from pyspark import Broadcast, SparkContext
     from pyspark.sql import DataFrame
 
-    from fraudlake.models.encoding import Encoding
     from fraudlake.models.scorer import Scorer
 
 REASONS_PER_FLAG = 5
@@ -110,29 +110,6 @@ def score_rows(
             yield pa.RecordBatch.from_arrays(columns, names)
 
     return frame.select(*needed).mapInArrow(score, schema)
-
-
-def to_matrix(
-    batch: pa.RecordBatch | pa.Table, features: Sequence[str], encodings: Mapping[str, Encoding]
-) -> np.ndarray:
-    """Feature columns as a float64 matrix [rows, features]; null becomes NaN, a category a number.
-
-    Training rows are encoded already: their categories come as numbers and stay as they are.
-    """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from fraudlake.models.encoding import encode
-
-    matrix = np.empty((batch.num_rows, len(features)))
-    for position, name in enumerate(features):
-        column = batch.column(name)
-        if name in encodings and pa.types.is_string(column.type):
-            matrix[:, position] = encode(column, encodings[name])
-        else:
-            matrix[:, position] = pc.cast(column, "float64").to_numpy(zero_copy_only=False)
-    return matrix
 
 
 def reasons_of(scorer: Scorer, matrix: np.ndarray, flags: np.ndarray) -> pa.Array:

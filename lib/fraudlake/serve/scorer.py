@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.features.state.single import features_of_each
-from fraudlake.scoring.apply import reasons_of, scorer_of, to_matrix
+from fraudlake.models.encoding import to_matrix
+from fraudlake.scoring.apply import reasons_of, scorer_of
 
 if TYPE_CHECKING:
     from fraudlake.datasets import Dataset

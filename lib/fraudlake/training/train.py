@@ -232,8 +232,8 @@ def _plots(
     import numpy as np
     from pyspark.sql import functions as F
 
+    from fraudlake.models.encoding import to_matrix
     from fraudlake.reports import plots
-    from fraudlake.scoring.apply import to_matrix
 
     bins = measures.bins(scored)
     top = scored.orderBy(F.desc("score"), "tx_id").limit(_EXPLAINED_ROWS).select("tx_id")
