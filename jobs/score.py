@@ -46,7 +46,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     version = registry.resolve(args.model)
     result = batch.score_range(
         lake, dataset, registry.files(version), version, args.alerts, args.from_, args.to,
-        registry.champion(),
+        registry.champion(), registry.name,
     )  # fmt: skip
     run = run_metrics.run_id(
         "score", config=job.resolved(args), model=version, features=lake.version(FEATURES)

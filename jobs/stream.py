@@ -144,7 +144,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         stack.enter_context(session.configured(spark, {"spark.sql.adaptive.enabled": "false"}))
         scorer = StreamScorer(
             lake, dataset, feature_set, state, roles.models, cache.files, service,
-            roles.in_service, args.to, args.max_bad_share,
+            roles.in_service, args.to, args.max_bad_share, registry.name,
         )  # fmt: skip
         counts = run_stream(
             records(spark, dataset, args, folder), scorer, f"{folder}/checkpoint", pause

@@ -117,3 +117,10 @@ def test_a_model_that_says_the_same_of_all_flags_nothing(lake, model, expected, 
     assert found["remarks"][0].startswith("alerts: got a budget of 4 a day, flags 0 a day")
     assert found["remarks"][0] in caplog.text
     assert {r.score for r in lake.read(SCORES).collect()} == {expit(-3.0)}
+
+
+def test_both_tables_name_the_registered_model(lake, model):
+    score_range(lake, HANDBOOK, model, 1, 4, CUTOVER, END, 1, "fraudlake-bank-lake-0a1b2c3d")
+    for table in (SCORES, FLAGGED):
+        found = {row.model for row in lake.read(table).select("model").distinct().collect()}
+        assert found == {"fraudlake-bank-lake-0a1b2c3d"}

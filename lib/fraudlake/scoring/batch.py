@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fraudlake")
 
-MODEL = "fraudlake"
+MODEL = "fraudlake"  # in a registry beside the lake
 
 
-def provenance(model_version: int, definition: str, threshold: float) -> dict[str, pa.Scalar]:
+def provenance(
+    model: str, model_version: int, definition: str, threshold: float
+) -> dict[str, pa.Scalar]:
     """What `scores` and `flagged` say alike of every row: model, version, times."""
     import pyarrow as pa
 
     now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
     return {
-        "model": pa.scalar(MODEL),
+        "model": pa.scalar(model),
         "model_version": pa.scalar(model_version, pa.int32()),
         "definition": pa.scalar(definition),
         "threshold": pa.scalar(threshold),
@@ -48,6 +50,7 @@ def score_range(
     start: datetime | None,
     end: datetime | None,
     champion: int | None,
+    model: str = MODEL,
 ) -> dict[str, Any]:
     """Score the features of [start, end) and flag what reaches the alert budget's threshold.
 
@@ -65,6 +68,8 @@ def score_range(
         aside.
     champion
         The version in service: no other flags.
+    model
+        Name of the registered model.
 
     Returns
     -------
@@ -94,7 +99,7 @@ def score_range(
     remarks = [said] if (said := scorer.shortfall(alerts)) else []
 
     in_service, entities = model_version == champion, dataset.entity_types()
-    columns = provenance(model_version, scorer.definition, threshold)
+    columns = provenance(model, model_version, scorer.definition, threshold)
     reasons_from = threshold if in_service else None
     scored = score_rows(features, files, reasons_from, ["tx_id", "event_time"], columns)
     create_tables(lake, entities)

@@ -28,7 +28,7 @@ from fraudlake.lake.frames import checkpointed
 from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Table
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
-from fraudlake.scoring.batch import provenance
+from fraudlake.scoring.batch import MODEL, provenance
 from fraudlake.scoring.flags import as_flags, create_tables, undecided
 from fraudlake.stream.manifest import BatchManifest, Decision
 from fraudlake.stream.state import StreamState
@@ -72,9 +72,11 @@ class StreamScorer:
         the one in service; if not, the batch has scores and no flags. None: as the batch before.
     until
         Records with this event time or a later one are left alone (counted as `outside`).
-    bad
+    max_bad_share
         Highest share of bad records that a micro-batch may have. One with more is refused whole,
         unless it has fewer than 100 records: its producer has changed.
+    model
+        Name of the registered model.
     shadows
         Batches whose model was not in service.
     failure
@@ -93,6 +95,7 @@ class StreamScorer:
     in_service: Callable[[int], bool | None] = lambda _: True
     until: datetime | None = None
     max_bad_share: float = 1.0
+    model: str = MODEL
     counts: Counter = field(default_factory=Counter)
     shadows: int = 0
     failure: FraudlakeError | None = None
@@ -304,7 +307,7 @@ class StreamScorer:
 
         files = self._files(version, digest, manifest.batch_id)
         threshold = manifest.decision.threshold
-        columns = provenance(version, self.feature_set.hash, threshold) | {
+        columns = provenance(self.model, version, self.feature_set.hash, threshold) | {
             "batch_id": pa.scalar(manifest.batch_id),
             "labels_version": pa.scalar(manifest.labels_version),
         }
