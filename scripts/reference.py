@@ -11,6 +11,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from fraudlake import job, resources
+from fraudlake.features.feature import Input
+from fraudlake.features.operations import OPERATIONS
 from fraudlake.serve.http import ScoreServer
 from fraudlake.service.metrics import Service
 
@@ -19,6 +21,16 @@ TEXT = """\
 # Reference
 
 Made from the code by `make docs`; a test holds it against the code.
+
+## Operations
+
+Over the events of an entity in a window, as `conf/features/NAME.yaml` says them. Batch, stream and
+`serve` give the same bits: batch by the kernel over all events of a key in order; stream and
+`serve` from where the window ends in the state's sorted runs, from prefix sums that these keep, or
+by the same kernel over the window's events. The oracle, which shares no arithmetic with the
+kernels, agrees to the bit, or to 9 digits.
+
+{operations}
 
 ## Jobs
 
@@ -39,10 +51,33 @@ What to look at is said in [operating](operating.md).
 {serve}
 """
 
+TAKES = {
+    Input.TIME: "",
+    Input.NUMBER: "NUMBER",
+    Input.VALUE: "COLUMN",
+    Input.PLACE: "[LATITUDE, LONGITUDE]",
+    Input.LABELS: "",
+}
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Rows as Markdown."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def operations() -> str:
+    """What a definition may say, and where it comes from in each plan."""
+    rows = []
+    for name, operation in sorted(OPERATIONS.items()):
+        takes = operation.word or TAKES[operation.input]
+        said = f"{name}: {takes}" if takes else name
+        said = f"{{{said}, {operation.parameter}: …}}" if operation.parameter else said
+        column, other = [*takes.strip("[]").split(", "), ""][:2]
+        what = operation.meaning.format(c=column, o=other, n="last but 0, 1, …", h="half-life")
+        stream = {None: "kernel", (): "window's ends"}.get(operation.sums, "prefix sums")
+        oracle = "bit" if operation.exact else "9 digits"
+        rows.append((f"`{said}`", what, "kernel", stream, stream, oracle))
+    return table(("operation", "what it is", "batch", "stream", "`serve`", "oracle"), rows)
 
 
 def jobs() -> str:
@@ -78,7 +113,10 @@ def text() -> str:
     stream.progress({"inputRowsPerSecond": 0, "processedRowsPerSecond": 0, "sources": [source]})
     serve = ScoreServer(lambda _: None, lambda _: [], 1, lambda: known, watch)
     return TEXT.format(
-        jobs=jobs(), stream=metrics(stream.collectors), serve=metrics(serve.collectors)
+        operations=operations(),
+        jobs=jobs(),
+        stream=metrics(stream.collectors),
+        serve=metrics(serve.collectors),
     )
 
 
