@@ -35,6 +35,7 @@ ELSEWHERE = {
     "lake/tables": "lake/test_lake",
     "lake/violations": "lake/test_constraints",
     "models/nets": "models/test_mlp",
+    "registry/common": "registry/test_client",
     "registry/pyfunc_scorer": "registry/test_client",
     "reports/plots": "training/test_end_to_end",
     "reports/terminal": "test_demo",
