@@ -22,7 +22,7 @@ training serve
 reports stream
 registry scoring service names
 ingest features models simulate
-lake
+lake launch
 session datasets
 atomic config instants options resources
 errors
@@ -34,7 +34,7 @@ FORBIDDEN = [
     ("fraudlake", "fraudlake.job", ("fraudlake.cli",)),
     ("fraudlake", "mlflow", ("fraudlake.registry",)),
     ("jobs", "mlflow", ()),
-    ("fraudlake", "horovod", ("fraudlake.training.horovod_launch",)),
+    ("fraudlake", "horovod", ("fraudlake.launch",)),
     ("jobs", "horovod", ()),
 ]
 

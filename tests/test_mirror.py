@@ -34,9 +34,15 @@ ELSEWHERE = {
     "lake/delta_log": "lake/test_lake",
     "lake/tables": "lake/test_lake",
     "lake/violations": "lake/test_constraints",
+    "launch/horovod_spark": "models/mlp/test_ranks",
+    "models/kind": "models/test_kinds",
+    "models/mlp/contender": "models/test_contender",
+    "models/mlp/fit": "training/test_end_to_end",
+    "models/mlp/scorer": "models/test_mlp",
     "models/nets": "models/test_mlp",
-    "registry/common": "registry/test_client",
-    "registry/pyfunc_scorer": "registry/test_client",
+    "models/xgboost": "models/test_xgboost",
+    "registry/common": "registry/test_shared",
+    "registry/pyfunc_scorer": "registry/test_pyfunc",
     "reports/plots": "training/test_end_to_end",
     "reports/terminal": "test_demo",
     "scoring/apply": "scoring/test_batch",
@@ -49,9 +55,7 @@ ELSEWHERE = {
     "stream/history": "stream/test_scorer",
     "stream/replay": "stream/test_scorer",
     "stream/state": "stream/test_scorer",
-    "training/horovod_launch": "training/test_mlp_loop",
     "training/train": "training/test_end_to_end",
-    "training/xgboost_spark": "training/test_end_to_end",
 }
 # Folders that mirror something else.
 OTHERS = {"", "benchmarks", "scripts"}

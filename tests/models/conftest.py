@@ -7,8 +7,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from fraudlake.models import bundle, mlp
+from fraudlake.models import bundle
 from fraudlake.models.calibration import Calibration
+from fraudlake.models.mlp import scorer as mlp
 
 FEATURES = tuple(f"f{i}" for i in range(7))
 LINE = Calibration(slope=0.8, intercept=-0.3)

@@ -8,7 +8,9 @@ import yaml
 
 from fraudlake import resources
 from fraudlake.errors import ConfigError
-from fraudlake.models.contender import MlpContender, XGBoostContender, load_contender
+from fraudlake.models.contender import load_contender
+from fraudlake.models.mlp.contender import MlpContender
+from fraudlake.models.xgboost.contender import XGBoostContender
 
 
 def test_every_shipped_contender_loads():

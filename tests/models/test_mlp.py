@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fraudlake.models import bundle, mlp
+from fraudlake.models import bundle
+from fraudlake.models.mlp import scorer as mlp
 
 from .conftest import LINE, packed, rows
 

@@ -12,7 +12,7 @@ from fraudlake import job
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.lake import Lake
 from fraudlake.lake.tables import FEATURES, LABELS, METRICS, SCORES
-from fraudlake.models import bundle
+from fraudlake.models import kinds
 from fraudlake.registry import Registry
 
 START, DAY = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=1)
@@ -181,7 +181,7 @@ def test_labels_of_after_the_training_date_change_no_weight(spark, first, train,
             registry.files(version)
             for version in (first[contender]["model_version"], again["model_version"])
         ]
-        weights = bundle.WEIGHTS[contender]
+        weights = kinds.kind_of(contender).weights
         assert files[0][weights] == files[1][weights]
         manifests = [json.loads(each["scorer.json"]) for each in files]
         for each in manifests:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from fraudlake.errors import FraudlakeError
+from fraudlake.models import kinds
 from fraudlake.models.scorer import BundleManifest, Line, Scorer, Weights
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from fraudlake.models.encoding import Encoding
 
 MANIFEST = "scorer.json"
-WEIGHTS = {"xgboost": "weights.ubj", "mlp": "weights.safetensors"}
 
 
 class BundleError(FraudlakeError):
@@ -45,7 +45,7 @@ def pack(
     Parameters
     ----------
     kind
-        `xgboost` (weights: `Booster.save_raw("ubj")`) or `mlp` (weights: `mlp.to_safetensors`).
+        Name of the kind of model; its `Kind.weights` names the weights file.
     features
         Feature columns, in the order of the training matrix, with what their categories stand for;
         None for numbers.
@@ -63,9 +63,9 @@ def pack(
     Returns
     -------
     dict
-        File name → content: `scorer.json`, and `weights.ubj` or `weights.safetensors`.
+        File name → content: `scorer.json` and the weights file.
     """
-    name = WEIGHTS[kind]
+    name = kinds.kind_of(kind).weights
     manifest = BundleManifest(
         kind=kind,
         features=tuple(features),
@@ -124,13 +124,14 @@ def load(files: Mapping[str, bytes], expected_digest: str | None = None) -> Scor
         ) from None
     except ValidationError as error:
         raise BundleError(f"{MANIFEST}: expected a model's manifest, got {error}") from None
-    if sorted(files) != sorted([MANIFEST, manifest.weights.file]) or (
-        WEIGHTS.get(manifest.kind) != manifest.weights.file
-    ):
+    kind = kinds.kind_of(manifest.kind) if kinds.is_name(manifest.kind) else None
+    named = sorted([MANIFEST, manifest.weights.file])
+    if kind is None or kind.weights != manifest.weights.file or sorted(files) != named:
+        known = (f"{kinds.kind_of(name).weights} ({name})" for name in kinds.NAMES)
         raise BundleError(
             f"model bundle of kind {manifest.kind!r}: got files {', '.join(sorted(files))} and "
             f"weights in {manifest.weights.file}, expected {MANIFEST} and one of "
-            + ", ".join(f"{file} ({kind})" for kind, file in WEIGHTS.items())
+            + ", ".join(known)
         )
     weights = files[manifest.weights.file]
     if not hmac.compare_digest(_sha256(weights), manifest.weights.sha256):
@@ -138,17 +139,8 @@ def load(files: Mapping[str, bytes], expected_digest: str | None = None) -> Scor
             f"{manifest.weights.file}: got SHA-256 {_sha256(weights)}, expected "
             f"{manifest.weights.sha256} as {MANIFEST} says; restore the file, or train again"
         )
-    return _open(manifest, weights, actual)
-
-
-def _open(manifest: BundleManifest, weights: bytes, actual: str) -> Scorer:
-    kind: Callable[[BundleManifest, bytes, str], Scorer]
-    if manifest.kind == "xgboost":
-        from fraudlake.models.xgboost import XGBoostScorer as kind
-    else:
-        from fraudlake.models.mlp import MlpScorer as kind
     try:
-        return kind(manifest, weights, actual)
+        return kind.scorer(manifest, weights, actual)
     except ValueError as error:
         raise BundleError(f"{manifest.weights.file}: {error}") from error
 

@@ -37,7 +37,7 @@ class Weights(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: str = Field(pattern=r"^weights\.(ubj|safetensors)$")
+    file: str = Field(pattern=r"^weights\.[a-z]+$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -64,7 +64,7 @@ class Scorer(ABC):
     Attributes
     ----------
     kind : str
-        `xgboost` or `mlp`.
+        Name of its kind (`models.kinds`).
     features : tuple of str
         Columns of a matrix, in order.
     definition : str
@@ -80,7 +80,7 @@ class Scorer(ABC):
     on entry, where values beyond its range become its largest.
     """
 
-    def __init__(self, manifest: BundleManifest, digest: str) -> None:
+    def __init__(self, manifest: BundleManifest, weights: bytes, digest: str) -> None:
         self.manifest = manifest
         self.kind = manifest.kind
         self.features = manifest.features
@@ -88,6 +88,11 @@ class Scorer(ABC):
         self.label_delay = manifest.label_delay
         self.encodings = manifest.encodings
         self.digest = digest
+        self._open(weights)
+
+    @abstractmethod
+    def _open(self, weights: bytes) -> None:
+        """Read the weights file, without running code; raises `ValueError` where it is no such."""
 
     @abstractmethod
     def _margins(self, x: np.ndarray) -> np.ndarray:

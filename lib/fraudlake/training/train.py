@@ -116,9 +116,11 @@ def _train(
     config: Mapping[str, Any],
     persisted: ExitStack,
 ) -> int:
-    from fraudlake.models import bundle
+    from fraudlake.models import bundle, kinds
     from fraudlake.models.calibration import Calibration
     from fraudlake.scoring.apply import score_rows
+
+    kind = kinds.kind_of(trial.contender.kind)
 
     def pack(weights: bytes, line: Calibration, alert_scores: list[float]) -> dict[str, bytes]:
         return bundle.pack(
@@ -137,15 +139,19 @@ def _train(
     with _phase("rows"):
         rows = gather(trial, made_from, persisted)
     with _phase("fit"):
-        early, final, metrics = _fit(trial, rows.train, fingerprint)
+        scratch = f"{trial.lake.folder('snapshots')}/{fingerprint}"
+        fitted = kind.fit(rows.train, trial.columns, trial.contender, trial.seed, scratch)
+        metrics = dict(fitted.metrics)
     with _phase("calibration and threshold"):
         held_out = rows.train.where("held_out")
-        line = _calibrate(score_rows(held_out, pack(early, Calibration(), []), None, ["label"]))
-        weights = final if trial.split.gap_days else early
+        line = _calibrate(
+            score_rows(held_out, pack(fitted.early, Calibration(), []), None, ["label"])
+        )
+        weights = fitted.final if trial.split.gap_days else fitted.early
         alert_scores = _highest(
             score_rows(rows.aside, pack(weights, line, []), None, []), rows.aside_days
         )
-        files = pack(final, line, alert_scores)
+        files = pack(fitted.final, line, alert_scores)
         scorer = bundle.load(files)
     with _phase("test"):
         card, threshold = trial.dataset.card, scorer.threshold(trial.alerts)
@@ -177,23 +183,6 @@ def _train(
         )
         takeover.settle(registry, version, verdict, judge)
     return version
-
-
-def _fit(trial: Trial, rows: DataFrame, fingerprint: str) -> tuple[bytes, bytes, dict[str, float]]:
-    """Weights without the held-out rows, weights on all rows, metrics of the fit."""
-    contender = trial.contender
-    if contender.kind == "xgboost":
-        from fraudlake.training import xgboost_spark
-
-        early = xgboost_spark.fit(rows.where("NOT held_out"), trial.columns, contender, trial.seed)
-        return early, xgboost_spark.fit(rows, trial.columns, contender, trial.seed), {}
-    from fraudlake.training import horovod_launch, mlp_loop, snapshot
-
-    spark = rows.sparkSession
-    with snapshot.written(rows, f"{trial.lake.folder('snapshots')}/{fingerprint}") as folder:
-        arguments = (folder, trial.columns, contender, trial.seed)
-        first, *_ = horovod_launch.launch(spark, mlp_loop.train, contender.workers, arguments)
-    return first["early"], first["final"], {"train_loss": first["losses"][-1]}
 
 
 def _calibrate(held_out: DataFrame) -> Calibration:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fraudlake.datasets import Dataset
     from fraudlake.features.definition.feature_set import FeatureSet
-    from fraudlake.models.contender import Contender
+    from fraudlake.models.kind import Contender
 
 
 def check(dataset: Dataset) -> None:

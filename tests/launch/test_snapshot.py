@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fraudlake.errors import DataError
-from fraudlake.training import snapshot
+from fraudlake.launch import snapshot
 
 
 def test_ranks_read_what_was_written_and_nothing_stays(spark, tmp_path):

@@ -22,7 +22,7 @@ START_TIMEOUT_S = 120
 
 
 class HorovodGroup:
-    """The ranks of one launch (`mlp_loop.Group`)."""
+    """The ranks of one launch (`ranks.Group`)."""
 
     def __init__(self) -> None:
         import horovod.torch as hvd
@@ -32,21 +32,21 @@ class HorovodGroup:
         self.size: int = hvd.size()
 
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """As `mlp_loop.Group` has it."""
+        """As `ranks.Group` has it."""
         import horovod.torch as hvd
         import torch
 
         return hvd.allreduce(torch.from_numpy(values), op=hvd.Sum).numpy()
 
     def minimum(self, value: int) -> int:
-        """As `mlp_loop.Group` has it."""
+        """As `ranks.Group` has it."""
         import horovod.torch as hvd
         import torch
 
         return int(hvd.allgather(torch.tensor([value])).min())
 
     def broadcast(self, model: nn.Module) -> None:
-        """As `mlp_loop.Group` has it."""
+        """As `ranks.Group` has it."""
         import horovod.torch as hvd
 
         hvd.broadcast_parameters(model.state_dict(), root_rank=0)
@@ -54,7 +54,7 @@ class HorovodGroup:
     def averaging(
         self, optimizer: torch.optim.Optimizer, model: nn.Module
     ) -> torch.optim.Optimizer:
-        """As `mlp_loop.Group` has it."""
+        """As `ranks.Group` has it."""
         import horovod.torch as hvd
 
         return hvd.DistributedOptimizer(optimizer, named_parameters=model.named_parameters())
@@ -71,7 +71,7 @@ def launch(
     Parameters
     ----------
     function
-        Importable on the executors; gets a `mlp_loop.Group` first.
+        Importable on the executors; gets a `ranks.Group` first.
     workers
         Number of ranks.
 
@@ -94,7 +94,7 @@ def launch(
     except ImportError as error:
         raise SetupError(
             f"Horovod is missing: got {error}, expected horovod.torch; run `make setup`, which "
-            "builds it against the installed PyTorch, or train a contender of kind xgboost"
+            "builds it against the installed PyTorch, or train a contender that needs none"
         ) from error
 
     session.require_slots(spark, workers, "training with Horovod")

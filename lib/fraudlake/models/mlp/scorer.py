@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudlake.models.scorer import BundleManifest, Scorer
+from fraudlake.models.scorer import Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,11 +95,10 @@ class MlpScorer(Scorer):
     magnitudes, so that base and contributions add up to the margin.
     """
 
-    def __init__(self, manifest: BundleManifest, weights: bytes, digest: str) -> None:
+    def _open(self, weights: bytes) -> None:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        super().__init__(manifest, digest)
         try:
             tensors = load(weights)
         except SafetensorError as error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from fraudlake.models.contender import MlpContender
+    from fraudlake.models.mlp.contender import MlpContender
 
 
 class Group(Protocol):
@@ -53,12 +53,12 @@ def train(
     Returns
     -------
     dict or None
-        On rank 0 `early` and `final`, each the weights as `mlp.to_safetensors` packs them, and
+        On rank 0 `early` and `final`, each the weights as `to_safetensors` packs them, and
         `losses`: mean training loss of each epoch of the final fit. None on other ranks.
     """
     import torch
 
-    from fraudlake.training import snapshot
+    from fraudlake.launch import snapshot
 
     # Each rank has one core of its own.
     torch.set_num_threads(1)
@@ -87,7 +87,7 @@ def fit(
 
     Returns
     -------
-    weights : bytes, as `mlp.to_safetensors` packs them
+    weights : bytes, as `to_safetensors` packs them
     losses : mean training loss of each epoch, over all ranks
 
     References
@@ -98,7 +98,7 @@ def fit(
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits
 
-    from fraudlake.models import mlp
+    from fraudlake.models.mlp import scorer as mlp
     from fraudlake.models.nets.feedforward import FeedForward
 
     mean, std, base_rate = _moments(group, x, label)

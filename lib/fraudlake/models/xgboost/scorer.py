@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fraudlake.models.scorer import BundleManifest, Scorer
+from fraudlake.models.scorer import Scorer
 
 
 class XGBoostScorer(Scorer):
@@ -14,10 +14,9 @@ class XGBoostScorer(Scorer):
     contributions are exact TreeSHAP values (Lundberg et al. 2020). Both look at one row at a time.
     """
 
-    def __init__(self, manifest: BundleManifest, weights: bytes, digest: str) -> None:
+    def _open(self, weights: bytes) -> None:
         import xgboost
 
-        super().__init__(manifest, digest)
         # On the CPU and one thread: a Spark task owns one core, and a GPU adds in another order.
         self._booster = xgboost.Booster({"device": "cpu", "nthread": 1})
         # XGBoost guesses the format, and aborts the process on an empty file.

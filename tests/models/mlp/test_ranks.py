@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fraudlake.errors import SetupError
-from fraudlake.models.contender import MlpContender
-from fraudlake.training import horovod_launch, mlp_loop
+from fraudlake.launch import horovod_spark
+from fraudlake.models.mlp import ranks
+from fraudlake.models.mlp.contender import MlpContender
 
 CONTENDER = MlpContender(kind="mlp", hidden=(8,), batch_size=32, epochs=5, learning_rate=0.05)
 
@@ -52,9 +53,9 @@ def rows():
 
 
 def test_loss_falls_and_equal_seeds_give_equal_bytes(rows):
-    weights, losses = mlp_loop.fit(Alone(), *rows, CONTENDER, seed=1)
-    again, _ = mlp_loop.fit(Alone(), *rows, CONTENDER, seed=1)
-    other, _ = mlp_loop.fit(Alone(), *rows, CONTENDER, seed=2)
+    weights, losses = ranks.fit(Alone(), *rows, CONTENDER, seed=1)
+    again, _ = ranks.fit(Alone(), *rows, CONTENDER, seed=1)
+    other, _ = ranks.fit(Alone(), *rows, CONTENDER, seed=2)
     assert weights == again != other
     assert losses[-1] < losses[0] / 2
 
@@ -63,23 +64,23 @@ def test_scaling_is_over_what_is_there(rows):
     from safetensors.numpy import load
 
     x, _ = rows
-    tensors = load(mlp_loop.fit(Alone(), *rows, CONTENDER, seed=1)[0])
+    tensors = load(ranks.fit(Alone(), *rows, CONTENDER, seed=1)[0])
     np.testing.assert_allclose(tensors["mean"], np.nanmean(x.astype(float), axis=0), rtol=1e-12)
     expected = np.nanstd(x.astype(float), axis=0)
     np.testing.assert_allclose(tensors["std"], expected, rtol=1e-9)
 
 
 def test_all_ranks_take_the_steps_of_the_smallest(rows, capsys):
-    mlp_loop.fit(Twin(), *rows, CONTENDER, seed=1)
+    ranks.fit(Twin(), *rows, CONTENDER, seed=1)
     assert "3 steps of 32 rows on each of 2 ranks" in capsys.readouterr().err
 
 
 def test_fewer_rows_than_a_batch_are_one_step(rows, capsys):
     x, label = rows
-    mlp_loop.fit(Alone(), x[:20], label[:20], CONTENDER, seed=1)
+    ranks.fit(Alone(), x[:20], label[:20], CONTENDER, seed=1)
     assert "1 steps of 20 rows" in capsys.readouterr().err
 
 
 def test_too_few_slots_are_refused_at_once(spark):
     with pytest.raises(SetupError, match="needs 3 tasks at the same time, got 2 slots"):
-        horovod_launch.launch(spark, mlp_loop.train, 3, ())
+        horovod_spark.launch(spark, ranks.train, 3, ())

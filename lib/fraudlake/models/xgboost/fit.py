@@ -6,33 +6,34 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fraudlake import session
+from fraudlake.models.kind import Fitted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from fraudlake.models.contender import XGBoostContender
+    from fraudlake.models.xgboost.contender import XGBoostContender
 
 
-def fit(rows: DataFrame, features: Sequence[str], contender: XGBoostContender, seed: int) -> bytes:
-    """Train on all tasks together; equal rows, contender and seed give equal trees.
+def fit(
+    rows: DataFrame,
+    features: Sequence[str],
+    contender: XGBoostContender,
+    seed: int,
+    scratch: str,  # noqa: ARG001
+) -> Fitted:
+    """Two fits, each on all tasks together (`kind.Fit`).
 
-    Parameters
-    ----------
-    rows
-        `label` (1, 0) and the feature columns as floats, in `contender.workers` partitions with the
-        labels mixed (`trial.gather`), persisted: the estimator reads them twice, once to count the
-        distinct labels, and takes partitions as they are where their number is that of the workers.
-
-    Returns
-    -------
-    bytes
-        The booster in UBJ.
-
-    Raises
-    ------
-    SetupError
-        Fewer free slots than workers.
+    The estimator reads the rows twice, once to count the distinct labels, and takes partitions as
+    they are where their number is that of the workers.
     """
+    early = _trees(rows.where("NOT held_out"), features, contender, seed)
+    return Fitted(early, _trees(rows, features, contender, seed))
+
+
+def _trees(
+    rows: DataFrame, features: Sequence[str], contender: XGBoostContender, seed: int
+) -> bytes:
+    """The booster in UBJ."""
     from xgboost.spark import SparkXGBClassifier
 
     session.require_slots(rows.sparkSession, contender.workers, f"contender {contender.name}")
