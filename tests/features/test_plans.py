@@ -1,6 +1,7 @@
 """Batch, stream, single transactions and the oracle: one definition, the same bits."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from fraudlake.features.batch.compute import compute, feature_columns
-from fraudlake.features.labels import label_changes
+from fraudlake.features.labels import label_changes, signed
 from fraudlake.features.oracle import oracle
 from fraudlake.features.state import micro_batch, single, sorted_runs
 from fraudlake.features.state.stores import RunPaths, Store
@@ -91,8 +92,8 @@ def blocks():
          "empty": None},
         *({"entity": e, "operations": ["count", {"sum": "price"}], "windows": ["2d"], "empty": None}
           for e in ("shop", "zone", ["card", "shop"], ["shop", "zone"])),
-        {"entity": "shop", "operations": ["count", {"rate": "fraud"}], "windows": ["4d"],
-         "delay": "1d"},
+        {"entity": "shop", "windows": ["4d"], "delay": "1d", "operations": [
+            "count", {"rate": "fraud"}, "streak", "since_fraud", "since_genuine"]},
         *ratios,
     ]  # fmt: skip
 
@@ -229,3 +230,64 @@ def test_a_column_named_like_the_calendar_is_a_column(
 
 def over_cards():
     return {"entity": "card", "operations": ["count"], "windows": ["1d"]}
+
+
+def test_labels_that_come_between_two_micro_batches(
+    frames, transactions, statements, feature_set, tmp_path
+):
+    """Late labels and corrections of what is remembered count from the next batch on."""
+    from pyspark.sql import functions as F
+
+    payments, _ = frames
+    spark = payments.sparkSession
+    chosen = feature_set(
+        {"entity": "shop", "windows": ["2d", "4d"], "delay": "1d", "empty": None, "operations": [
+            {"rate": "fraud"}, "streak", "since_fraud", "since_genuine"]},
+    )  # fmt: skip
+    corrected = [
+        s | {"is_fraud": not s["is_fraud"], "source": "court",
+             "known_at": s["known_at"] + timedelta(hours=9)}
+        for s in statements[::4]
+    ]  # fmt: skip
+    early, every = statements[::2], [*statements, *corrected]
+    middle = START + timedelta(days=4)
+    first, rest = (
+        payments.where(F.col("event_time") < middle),
+        payments.where(F.col("event_time") >= middle),
+    )
+    before, after = (
+        signed(label_changes(spark.createDataFrame(s, LABELS))) for s in (early, every)
+    )
+    news = after.unionByName(before.withColumn("change", -F.col("change")))
+    news = news.groupBy("tx_id", "known").agg(F.sum("change").alias("change")).where("change != 0")
+
+    def step(new, **known):
+        known_of = {Store.LABELS: known["labels"], Store.TRANSACTIONS: known["events"]}
+        return {
+            store: replace(paths, known=known_of.get(store, known["shop"]))
+            for store, paths in run_paths(chosen, tmp_path, (), new).items()
+        }
+
+    def answered(rows, paths):
+        raw = rows.withColumn("raw", F.lit(""))
+        found = micro_batch.windows(raw, chosen, ENTITIES, paths, {"tx_id": "tx_id"})
+        return values(found.collect(), chosen)
+
+    none = payments.where("tx_id > 1000")
+    changes = label_changes(spark.createDataFrame(early, LABELS))
+    micro_batch.remember(none, changes, chosen, ENTITIES, step("w0", labels=(), events=(), shop=()))
+    w0 = ("w0",)
+    found = answered(first, step("b0", labels=w0, events=w0, shop=w0))
+    paths = step("l1", labels=w0, events=("w0", "b0"), shop=())
+    micro_batch.relabel(news, chosen, ENTITIES, paths)
+    later = answered(
+        rest, step("b1", labels=("w0", "l1"), events=("w0", "b0"), shop=("w0", "b0", "l1"))
+    )
+    old = [row for row in transactions if row["event_time"] < middle]
+    expected = values(oracle(old, early, chosen, ENTITIES), chosen)
+    assert found == {tx_id: expected[tx_id] for tx_id in found}
+    expected = values(oracle(transactions, every, chosen, ENTITIES), chosen)
+    assert later == {tx_id: expected[tx_id] for tx_id in later}
+    assert len(found) + len(later) == len(transactions)
+    for feature in chosen.features:
+        assert len({row[feature.name] for row in later.values()}) > 2

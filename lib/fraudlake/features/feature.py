@@ -180,6 +180,11 @@ class Feature:
         return own.get(self.kind, "double")
 
     @property
+    def rule(self) -> tuple[int, int, bool, bool]:
+        """What its windows hold: features of one entity and rule have the same ones."""
+        return self.window, self.delay, self.current, self.ties
+
+    @property
     def empty_or_nan(self) -> float:
         """Its value where there is nothing to compute; NaN for null."""
         return math.nan if self.empty is None else self.empty

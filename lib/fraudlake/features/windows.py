@@ -11,7 +11,7 @@ arrays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from fraudlake.features.feature import Feature
@@ -38,22 +38,21 @@ def windows(events: Events, targets: Ints, features: Sequence[Feature]) -> dict[
     entity, time = events.entity[targets], events.time[targets]
     ends: dict[tuple[int, bool, bool], Ints] = {}
     found: dict[tuple[int, int, bool, bool], Windows] = {}
-    kept: dict[tuple[str, str], Any] = {}
+    kept: dict[Hashable, Any] = {}
     result = {}
     for feature in features:
-        rule = (feature.delay, feature.current, feature.ties)
+        boundary = feature.rule[1:]
         end = time - feature.delay
-        if rule not in ends:
+        if boundary not in ends:
             if feature.delay:
-                ends[rule] = timeline.until(entity, end)
+                ends[boundary] = timeline.until(entity, end)
             elif feature.ties:
                 # The window ends with the row itself: later ones of its instant do not count.
-                ends[rule] = targets + int(feature.current)
+                ends[boundary] = targets + int(feature.current)
             else:
-                ends[rule] = timeline.until(entity, end - 1)
-        key = (feature.window, *rule)
-        if key not in found:
+                ends[boundary] = timeline.until(entity, end - 1)
+        if feature.rule not in found:
             low = timeline.until(entity, end - feature.window)
-            found[key] = Windows(events, targets, timeline, low, ends[rule], kept)
-        result[feature.name] = feature.over(found[key])
+            found[feature.rule] = Windows(events, targets, timeline, low, ends[boundary], kept)
+        result[feature.name] = feature.over(found[feature.rule])
     return result

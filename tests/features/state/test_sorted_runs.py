@@ -15,7 +15,7 @@ from tests.features.conftest import ENTITIES, _micros, _signed_changes, as_event
 from tests.features.operations.test_operations import feature_sets, rows, statements, thorough
 
 from fraudlake.features.feature import reach_of
-from fraudlake.features.state import run_files, sorted_runs
+from fraudlake.features.state import label_changes, run_files, sorted_runs
 
 BATCHES = 4
 
@@ -42,14 +42,16 @@ def batch_of(rows, keys, changes):
 def label_run(arrived, keys, changes, features):
     """Labels of transactions that came before."""
     flat = [
-        (text(r, keys), r["event_time"], *c) for r in arrived for c in changes.get(r["tx_id"], [])
+        (_micros(r["event_time"]), r["tx_id"], *c)
+        for r in arrived
+        for c in changes.get(r["tx_id"], [])
     ]
     if not flat:
         return sorted_runs.Run({})
-    found, number = np.unique([f[0] for f in flat], return_inverse=True)
-    event = np.array([_micros(f[1]) for f in flat])
-    known, change = np.array([f[2:] for f in flat]).T
-    return sorted_runs.Run(sorted_runs.fraud_arrays(found, number, event, known, change, features))
+    of = [text(r, keys) for r in arrived for _ in changes.get(r["tx_id"], [])]
+    found, number = np.unique(of, return_inverse=True)
+    said = label_changes.Changes(number, *np.array(flat).T)
+    return sorted_runs.Run(label_changes.label_arrays(found, said, features))
 
 
 def differences(found, said, feature_set, when, later, merged):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,10 +120,13 @@ class Windows:
     timeline: Timeline
     low: Ints
     high: Ints
-    kept: dict[tuple[str, str], Any]
+    kept: dict[Hashable, Any]
 
-    def once(self, what: str, column: str, make: Callable[[], Any]) -> Any:
-        """What `make` computes from all events: made once, then kept."""
+    def once(self, what: Hashable, column: str, make: Callable[[], Any]) -> Any:
+        """What `make` computes from all events: made once, then kept.
+
+        Where it depends on the windows too, `what` has their rule (`Feature.rule`) in it.
+        """
         if (what, column) not in self.kept:
             self.kept[what, column] = make()
         return self.kept[what, column]

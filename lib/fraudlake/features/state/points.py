@@ -69,6 +69,10 @@ class Points:
         """Time of each point."""
         return self.packed % self.span + self.low
 
+    def time_at(self, position: Ints) -> Ints:
+        """Time of some points."""
+        return self.packed[position] % self.span + self.low
+
     def places(self, keys: Keys) -> Ints:
         """Positions of sorted keys among this object's; −1 for those it does not have."""
         if not len(self.keys):

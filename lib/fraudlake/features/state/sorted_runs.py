@@ -2,8 +2,8 @@
 
 What is remembered lies in runs: sorted files with prefix sums, one a micro-batch until a merge
 makes fewer of them. Operations that add take differences of prefix sums in every run; for the
-others the events in reach are gathered and go through the kernels of the batch build. Spark is not
-known here.
+others the events in reach are gathered, with what labels said of them, and go through the kernels
+of the batch build. Spark is not known here.
 """
 
 from __future__ import annotations
@@ -24,9 +24,16 @@ from fraudlake.features.kernels.events import (
     Timeline,
     Values,
     Windows,
-    prefix,
 )
 from fraudlake.features.kernels.sums import PRESENT
+from fraudlake.features.state.label_changes import (
+    Changes,
+    change_arrays,
+    frauds_name,
+    label_arrays,
+    labelled,
+    merged_frauds,
+)
 from fraudlake.features.state.points import (
     Arrays,
     Keys,
@@ -35,7 +42,6 @@ from fraudlake.features.state.points import (
     merged_keys,
     merged_sums,
     positions,
-    starts,
 )
 from fraudlake.features.windows import windows
 
@@ -78,6 +84,11 @@ class Run:
         )
 
     @cached_property
+    def labels(self) -> Points:
+        """Label changes by the time of their events, for operations that need these themselves."""
+        return self._points("labels")
+
+    @cached_property
     def frauds(self) -> dict[str, Points]:
         """Changes of the fraud count by when they count, for each (delay, window) of a rate."""
         names = {n.removesuffix("/bounds") for n in self.arrays if n.startswith("frauds/")}
@@ -109,39 +120,10 @@ def run_of(batch: Batch, features: Sequence[Feature]) -> Run:
     arrays = points.arrays("events") | {"tx_id": batch.tx_id}
     arrays |= {f"raw/{name}": values for name, values in batch.raw.items()}
     at = events.change_event
-    arrays |= fraud_arrays(
-        batch.keys, events.entity[at], events.time[at], events.change_time, events.change_value,
-        features,
-    )  # fmt: skip
-    return Run(arrays)
-
-
-def fraud_arrays(
-    keys: Keys, number: Ints, event: Ints, known: Ints, change: Ints, features: Sequence[Feature]
-) -> Arrays:
-    """Changes of the fraud count as points: one where a change begins to count, one where it ends.
-
-    A change known at k of an event at e counts at every t in [max(k, e + d), e + d + w).
-    """
-    arrays: Arrays = {}
-    for feature in features:
-        if not feature.over_labels:
-            continue
-        enters = event + feature.delay
-        start, end = np.maximum(known, enters), enters + feature.window
-        counts = start < end
-        if counts.any():
-            of = np.concatenate((number[counts], number[counts]))
-            at = np.concatenate((start[counts], end[counts]))
-            sign = np.concatenate((change[counts], -change[counts]))
-            order = np.lexsort((at, of))
-            points = Points.of(keys, of[order], at[order], {"": [prefix(sign[order])]})
-            arrays |= points.arrays(_frauds(feature.delay, feature.window))
-    return arrays
-
-
-def _frauds(delay: int, window: int) -> str:
-    return f"frauds/{delay}/{window}"
+    changes = Changes(
+        events.entity[at], events.time[at], batch.tx_id[at], events.change_time, events.change_value
+    )
+    return Run(arrays | label_arrays(batch.keys, changes, features))
 
 
 @dataclass
@@ -165,7 +147,7 @@ class _RunWindows(Windows):
     def frauds(self, delay: int, window: int) -> Ints:
         found = np.zeros(len(self.targets), np.int64)
         for run in self.runs:
-            points = run.frauds.get(_frauds(delay, window))
+            points = run.frauds.get(frauds_name(delay, window))
             if points is not None:
                 place = points.places(self.keys)[self.events.entity]
                 # The points of a key add up to 0: every change ends.
@@ -207,18 +189,17 @@ def _adding(
     found: dict[tuple[int, int, bool, bool], _RunWindows] = {}
     result: dict[str, Values] = {}
     for feature in features:
-        key = (feature.window, feature.delay, feature.current, feature.ties)
-        if key not in found:
+        if feature.rule not in found:
             parts = [
                 (run, *_bounds(run, place, batch, feature, run is own)) for run, place in placed
             ]
             low = np.sum([part[1] for part in parts], axis=0)
             high = np.sum([part[2] for part in parts], axis=0)
             timeline = Timeline(_NOTHING, _NOTHING)
-            found[key] = _RunWindows(
+            found[feature.rule] = _RunWindows(
                 events, targets, timeline, low, high, {}, batch.keys, (*runs, own), parts
             )
-        result[feature.name] = feature.over(found[key])
+        result[feature.name] = feature.over(found[feature.rule])
     return result
 
 
@@ -249,7 +230,7 @@ def _gathering(batch: Batch, runs: Sequence[Run], features: Sequence[Feature]) -
         place = run.events.places(batch.keys)
         number, at = positions(run.events.until(place, oldest), run.events.until(place, newest))
         entity.append(number)
-        time.append(run.events.packed[at] % run.events.span + run.events.low)
+        time.append(run.events.time_at(at))
         tx_id.append(run.tx_id[at])
         for name, values in batch.raw.items():
             raw[name].append(run.arrays.get(f"raw/{name}", values[:0])[at])
@@ -264,7 +245,33 @@ def _gathering(batch: Batch, runs: Sequence[Run], features: Sequence[Feature]) -
         scale=events.scale,
         **_typed(columns),
     )
+    if any(feature.over_labels for feature in features):
+        changes = _changes_in_reach(batch, runs, oldest, newest)
+        everything = labelled(everything, np.concatenate(tx_id)[order], changes)
     return windows(everything, rank[:size], features)
+
+
+def _changes_in_reach(batch: Batch, runs: Sequence[Run], oldest: Ints, newest: Ints) -> Changes:
+    """Label changes of the batch's events, and of those remembered between times of each key."""
+    events, at = batch.events, batch.events.change_event
+    parts = [
+        Changes(
+            events.entity[at],
+            events.time[at],
+            batch.tx_id[at],
+            events.change_time,
+            events.change_value,
+        )
+    ]
+    for run in runs:
+        place = run.labels.places(batch.keys)
+        number, at = positions(run.labels.until(place, oldest), run.labels.until(place, newest))
+        if len(at):
+            names = ("labels/tx_id", "labels/known", "labels/change")
+            parts.append(
+                Changes(number, run.labels.time_at(at), *(run.arrays[name][at] for name in names))
+            )
+    return Changes.joined(parts)
 
 
 def _typed(columns: Mapping[str, NDArray]) -> dict[str, Any]:
@@ -303,24 +310,15 @@ def merge(runs: Sequence[Run], oldest: int) -> Run:
         arrays["tx_id"] = tx_id[order]
         for name in [n for n in holders[0].arrays if n.startswith("raw/")]:
             arrays[name] = np.concatenate([run.arrays[name] for run in holders])[order]
+    if said := [run for run in runs if len(run.labels.packed)]:
+        keys, number = merged_keys([run.labels for run in said])
+        time = np.concatenate([run.labels.time for run in said])
+        names = ("labels/tx_id", "labels/known", "labels/change")
+        more = (np.concatenate([run.arrays[name] for run in said]) for name in names)
+        changes = Changes(number, time, *more)
+        arrays |= change_arrays(keys, changes.at(time >= oldest))
     for name in sorted({name for run in runs for name in run.frauds}):
-        arrays |= _merged_frauds(
+        arrays |= merged_frauds(
             name, [run.frauds[name] for run in runs if name in run.frauds], oldest
         )
     return Run(arrays)
-
-
-def _merged_frauds(name: str, parts: Sequence[Points], oldest: int) -> Arrays:
-    keys, number = merged_keys(parts)
-    time = np.maximum(np.concatenate([part.time for part in parts]), oldest)
-    order = np.lexsort((time, number))
-    total = np.diff(merged_sums(parts, order)[""][0])
-    number, time = number[order], time[order]
-    first = starts(number, time)
-    total = np.add.reduceat(total, first)
-    kept = first[total != 0]
-    if not len(kept):
-        return {}
-    held, number = np.unique(number[kept], return_inverse=True)
-    points = Points.of(keys[held], number, time[kept], {"": [prefix(total[total != 0])]})
-    return points.arrays(name)

@@ -138,14 +138,14 @@ class ChangesTask(StoreTask):
     features: tuple[Feature, ...]
 
     def _on(self, partition: int, rows: pa.Table | None) -> Iterator[pa.RecordBatch]:
-        from fraudlake.features.state.sorted_runs import fraud_arrays
+        from fraudlake.features.state.label_changes import Changes, label_arrays
 
         arrays: Arrays = {}
         if rows is not None:
             keys, number = distinct(key_array(rows["key"]))
-            names = ("event_time", "known", "change")
-            event, known, change = (rows[name].to_numpy() for name in names)
-            arrays = fraud_arrays(keys, number, event, known, change, self.features)
+            names = ("event_time", "tx_id", "known", "change")
+            changes = Changes(number, *(rows[name].to_numpy() for name in names))
+            arrays = label_arrays(keys, changes, self.features)
         self.runs.write(partition, arrays)
         yield from ()
 
