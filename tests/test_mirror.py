@@ -18,6 +18,7 @@ ELSEWHERE = {
     "features/operations": "features/operations/test_operations",
     "features/stages": "features/test_plans",
     "features/state/entities": "features/test_plans",
+    "features/state/label_changes": "features/test_plans",
     "features/state/micro_batch": "features/test_plans",
     "features/state/run_files": "features/state/test_sorted_runs",
     "features/state/single": "features/test_plans",
