@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
+from datetime import timedelta
 
+import numpy as np
+import pandas as pd
 import pytest
 from tests.conftest import ROOT
 from tests.features.conftest import ENTITIES, kernel_values, make_world
+from tests.models.conftest import labels, rows
 
 from fraudlake import job, resources
 from fraudlake.datasets import Dataset
@@ -18,23 +23,27 @@ from fraudlake.features.operations import OPERATIONS
 from fraudlake.features.oracle import oracle
 from fraudlake.ingest import sources
 from fraudlake.lake.tables import LABELS, TRANSACTIONS
+from fraudlake.models import bundle, kinds
+from fraudlake.models.calibration import Calibration
+from fraudlake.models.kind import Kind
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 
 
 @pytest.fixture
 def shown(monkeypatch, tmp_path):
-    """A function: the code under a heading, as a module of a name."""
+    """A function: the code under a heading, a module of each name; gives the last one."""
 
-    def load(heading, name):
+    def load(heading, *names):
         section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
-        code, *_ = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-        path = tmp_path / f"{name}.py"
-        path.write_text(code)
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, name, module)
-        spec.loader.exec_module(module)
+        blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+        for name, code in zip(names, blocks, strict=False):
+            path = tmp_path / f"{name}.py"
+            path.write_text(code)
+            spec = importlib.util.spec_from_file_location(name, path)
+            module = importlib.util.module_from_spec(spec)
+            monkeypatch.setitem(sys.modules, name, module)
+            spec.loader.exec_module(module)
         return module
 
     return load
@@ -88,14 +97,47 @@ def test_a_source_format(spark, shown, tmp_path, monkeypatch):
     formats = resources.formats()
     monkeypatch.setattr(resources, "formats", lambda: [*formats, "orc"])
     column = {"tx_id": "bigint", "event_time": "timestamp", "amount": "decimal(18,2)"}
+    column["account"] = "bigint"
     dataset = Dataset(
         format="orc",
         columns={name: {"source": name, "type": kind} for name, kind in column.items()},
-        entities={"itself": "tx_id"},
-        card="tx_id",
+        entities={"holder": "account"},
+        card="account",
     )
-    made = spark.range(3).selectExpr("id AS tx_id", "'2020-01-01' AS event_time", "'1' AS amount")
-    made.write.orc(str(tmp_path / "in"))
+    values = ("id AS tx_id", "'2020-01-01' AS event_time", "'1' AS amount", "id AS account")
+    spark.range(3).selectExpr(*values).write.orc(str(tmp_path / "in"))
     records = sources.read(spark, dataset, str(tmp_path / "in")).collect()
     assert sorted(row["fields"]["tx_id"] for row in records) == ["0", "1", "2"]
     assert sources.read_stream(spark, dataset, str(tmp_path / "in"), 1).isStreaming
+
+
+def test_a_kind_of_model(spark, shown, monkeypatch):
+    """What is fitted is where the likelihood is highest, and scores as it should."""
+    parts = ("contender", "fit", "scorer")
+    opened = shown("A kind of model", *(f"fraudlake.models.logistic.{part}" for part in parts))
+    fitted, said = (
+        sys.modules[f"fraudlake.models.logistic.{part}"] for part in ("fit", "contender")
+    )
+    kind = Kind(said.LogisticContender, "weights.json", opened.LogisticScorer, fitted.fit)
+    monkeypatch.setattr(kinds, "NAMES", (*kinds.NAMES, "logistic"))
+    entry = kinds._entry
+    monkeypatch.setattr(kinds, "_entry", lambda name: kind if name == "logistic" else entry(name))
+    x, features = rows(400)[:, :4], [f"f{i}" for i in range(4)]
+    x[:, 1] = np.log(x[:, 1])
+    y = labels(rows(400))
+    table = pd.DataFrame(x, columns=features).assign(label=y.astype(int), held_out=False)
+    contender = kind.contender(kind="logistic")
+    fits = kind.fit(spark.createDataFrame(table), features, contender, 1, "")
+    early, final = (json.loads(weights)["weights"] for weights in (fits.early, fits.final))
+    np.testing.assert_allclose(early, final, rtol=1e-6)  # no row is held out
+    files = bundle.pack(
+        "logistic", dict.fromkeys(features), "abc", timedelta(days=7), fits.final,
+        Calibration(1.0, 0.0), [0.9, 0.1], 1.0, {},
+    )  # fmt: skip
+    scorer = bundle.load(files)
+    surprise = y - scorer.score(x)
+    np.testing.assert_allclose([surprise.sum(), *(surprise @ x)], 0, atol=1e-2 * len(x))
+    x[0, 0] = np.nan
+    total = scorer.base() + scorer.contributions(x).sum(axis=1)
+    np.testing.assert_allclose(total, scorer.margins(x), rtol=1e-12, atol=1e-12)
+    assert scorer.margins(x[:1])[0] == scorer.margins(x)[0]

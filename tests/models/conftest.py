@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from fraudlake.models import bundle
+from fraudlake.models import bundle, kinds
 from fraudlake.models.calibration import Calibration
 from fraudlake.models.mlp import scorer as mlp
 
@@ -86,7 +86,7 @@ def bundles(booster, network):
     }
 
 
-@pytest.fixture(params=["xgboost", "mlp"])
+@pytest.fixture(params=kinds.NAMES)
 def kind(request):
     return request.param
 
