@@ -37,6 +37,7 @@ class ColumnBlock(_Block):
     column: str
 
     def resolve(self) -> list[Feature]:
+        """The one feature that it declares."""
         return [Feature(self.column, "column", column=self.column)]
 
 
@@ -46,6 +47,7 @@ class CategoryBlock(_Block):
     category: str
 
     def resolve(self) -> list[Feature]:
+        """The one feature that it declares."""
         return [Feature(self.category, "category", column=self.category)]
 
 
@@ -55,6 +57,7 @@ class SameBlock(_Block):
     same: tuple[str, str]
 
     def resolve(self) -> list[Feature]:
+        """The one feature that it declares."""
         one, other = self.same
         return [Feature(f"same_{one}_{other}", "same", column=one, other=other)]
 
@@ -65,6 +68,7 @@ class CalendarBlock(_Block):
     calendar: Literal["weekend", "night"]
 
     def resolve(self) -> list[Feature]:
+        """The one feature that it declares."""
         return [Feature(self.calendar, "calendar")]
 
 
@@ -77,6 +81,7 @@ class RatioBlock(_Block):
     )
 
     def resolve(self) -> list[Feature]:
+        """The one feature that it declares."""
         above, below = self.ratio
         name = f"{above}_over_{below}"
         return [Feature(name, "ratio", column=above, other=below, empty=self.empty)]
@@ -154,6 +159,7 @@ class OperationEntry(_Block):
 
     @property
     def operation(self) -> Operation:
+        """What it is an entry of."""
         return OPERATIONS[self.name]
 
     def parts(self) -> list[tuple[str, int]]:
@@ -234,6 +240,7 @@ class WindowBlock(_Block):
         return self
 
     def resolve(self) -> list[Feature]:
+        """One feature for each window, operation and last value, in this order."""
         return [
             self._feature(window, operation, word, nth)
             for window in self.windows
