@@ -54,6 +54,8 @@ def test_a_stream_over_pairs_equals_the_batch(
     spark, world, expected, fresh_lake, feature_set, pairs_model, monkeypatch
 ):
     class OneModel:
+        name = "fraudlake"
+
         def __init__(self, lake):
             self.lake = lake
 
