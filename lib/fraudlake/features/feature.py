@@ -176,8 +176,8 @@ class Feature:
         """Of its column in the table `features`."""
         if self.operation:
             return self.operation.sql_type
-        own = {"category": "string", "same": "int", "calendar": "int"}
-        return own.get(self.kind, "double")
+        types = {"category": "string", "same": "int", "calendar": "int"}
+        return types.get(self.kind, "double")
 
     @property
     def rule(self) -> tuple[int, int, bool, bool]:
@@ -212,8 +212,10 @@ class Feature:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of a transaction whose values it uses (its entities' columns aside)."""
-        own = self.input.columns > 0 if self.input else self.kind in _TYPES
-        return tuple(column for column in (self.column, self.other) if column) if own else ()
+        takes_columns = self.input.columns > 0 if self.input else self.kind in _TYPES
+        return (
+            tuple(column for column in (self.column, self.other) if column) if takes_columns else ()
+        )
 
     @property
     def column_types(self) -> tuple[str, ...]:

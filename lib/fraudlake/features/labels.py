@@ -63,9 +63,9 @@ def changes_between(lake: Lake, after: int, until: int) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    touched = lake.changes(LABELS, after, until).select("tx_id").distinct()
+    stated = lake.changes(LABELS, after, until).select("tx_id").distinct()
     now, before = (
-        signed(label_history(lake, version).join(touched, "tx_id", "left_semi"))
+        signed(label_history(lake, version).join(stated, "tx_id", "left_semi"))
         for version in (until, after)
     )
     both = now.unionByName(before.withColumn("change", -F.col("change")))

@@ -76,8 +76,8 @@ def events_of(rows: pa.Table, entity: Ints, features: Sequence[Feature]) -> Even
     for name in columns_of(features, Input.PLACE):
         degrees[name] = rows[name].to_numpy()
     # What is asked for by itself brings no labels.
-    known = CHANGES in rows.column_names and any(f.over_labels for f in features)
-    changes = _changes(rows) if known else {}
+    over_labels = CHANGES in rows.column_names and any(f.over_labels for f in features)
+    changes = _changes(rows) if over_labels else {}
     return Events(
         entity, micros(rows), values, scale, missing, codes=codes, degrees=degrees, **changes
     )
@@ -134,12 +134,12 @@ def put(rows: pa.Table, name: str, values: NDArray | pa.Array) -> pa.Table:
 
 def finished(rows: pa.Table, features: Sequence[Feature]) -> dict[str, pa.ChunkedArray]:
     """Features in their order, from the columns of transactions and windows (`OVER`)."""
-    found = {f.name: _part(rows, f) for f in features if f.kind != "ratio"}
+    parts = {f.name: _part(rows, f) for f in features if f.kind != "ratio"}
     for feature in features:
         if feature.kind == "ratio":
-            above, below = found[feature.column], found[feature.other]
-            found[feature.name] = _ratio(above, below, feature.empty)
-    return {feature.name: found[feature.name] for feature in features}
+            above, below = parts[feature.column], parts[feature.other]
+            parts[feature.name] = _ratio(above, below, feature.empty)
+    return {feature.name: parts[feature.name] for feature in features}
 
 
 def _part(rows: pa.Table, feature: Feature) -> pa.ChunkedArray:

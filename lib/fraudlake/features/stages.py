@@ -36,8 +36,8 @@ class Result:
     @property
     def reads(self) -> list[str]:
         """Columns of a transaction that it is made of."""
-        own = (name for f in self.features if not f.operation for name in f.columns)
-        return list(dict.fromkeys(("tx_id", "event_time", *self.columns, *own)))
+        inputs = (name for f in self.features if not f.operation for name in f.columns)
+        return list(dict.fromkeys(("tx_id", "event_time", *self.columns, *inputs)))
 
     def schema(self, types: Mapping[str, str]) -> str:
         """Its columns, of transactions whose columns have these SQL types."""
@@ -106,14 +106,14 @@ def stages(
     result: Result,
 ) -> list[Stage]:
     """One stage for each entity, in their order; each hands on what the later ones take."""
-    found: list[Stage] = []
+    chain: list[Stage] = []
     then: Exchange | Result = result
     keep = frozenset(result.reads)
     for entity, features in reversed(list(by_entity.items())):
         stage = Stage(exchanges[entity], tuple(features), keep, then)
-        found.insert(0, stage)
+        chain.insert(0, stage)
         then, keep = stage.exchange, keep.union(stage.reads)
-    return found
+    return chain
 
 
 def through(

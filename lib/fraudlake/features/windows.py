@@ -37,8 +37,8 @@ def windows(events: Events, targets: Ints, features: Sequence[Feature]) -> dict[
     timeline = Timeline(events.entity, events.time)
     entity, time = events.entity[targets], events.time[targets]
     ends: dict[tuple[int, bool, bool], Ints] = {}
-    found: dict[tuple[int, int, bool, bool], Windows] = {}
-    kept: dict[Hashable, Any] = {}
+    by_rule: dict[tuple[int, int, bool, bool], Windows] = {}
+    memo: dict[Hashable, Any] = {}
     result = {}
     for feature in features:
         boundary = feature.rule[1:]
@@ -51,8 +51,8 @@ def windows(events: Events, targets: Ints, features: Sequence[Feature]) -> dict[
                 ends[boundary] = targets + int(feature.current)
             else:
                 ends[boundary] = timeline.until(entity, end - 1)
-        if feature.rule not in found:
+        if feature.rule not in by_rule:
             low = timeline.until(entity, end - feature.window)
-            found[feature.rule] = Windows(events, targets, timeline, low, ends[boundary], kept)
-        result[feature.name] = feature.over(found[feature.rule])
+            by_rule[feature.rule] = Windows(events, targets, timeline, low, ends[boundary], memo)
+        result[feature.name] = feature.over(by_rule[feature.rule])
     return result

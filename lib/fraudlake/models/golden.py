@@ -53,12 +53,16 @@ def check(scorer: Scorer, registered: Sequence[float] | None) -> None:
     GoldenError
         A score is not finite or not in [0, 1], or differs by more than 1e-9.
     """
-    found = np.array(scores(scorer))
-    if not np.all((found >= 0) & (found <= 1)):
-        wrong = found[~((found >= 0) & (found <= 1))]
+    computed = np.array(scores(scorer))
+    if not np.all((computed >= 0) & (computed <= 1)):
+        wrong = computed[~((computed >= 0) & (computed <= 1))]
         raise GoldenError(f"golden batch: got the score {wrong[0]}, expected scores from 0 to 1")
     if registered is not None:
-        apart = np.abs(found - np.array(registered)) if len(registered) == len(found) else [np.inf]
+        apart = (
+            np.abs(computed - np.array(registered))
+            if len(registered) == len(computed)
+            else [np.inf]
+        )
         if not np.max(apart) <= _TOLERANCE:
             raise GoldenError(
                 f"golden batch: got scores up to {np.max(apart):.3g} away from those the model was "

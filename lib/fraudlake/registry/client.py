@@ -82,8 +82,8 @@ class Registry:
 
     def find(self, fingerprint: str) -> int | None:
         """The newest version with this fingerprint; None where there is none."""
-        found = self._search(f" and tags.fingerprint = '{fingerprint}'")
-        return max((int(version.version) for version in found), default=None)
+        versions = self._search(f" and tags.fingerprint = '{fingerprint}'")
+        return max((int(version.version) for version in versions), default=None)
 
     def register(
         self,
@@ -180,7 +180,7 @@ class Registry:
         FraudlakeError
             There is no such version, or its files are not those that were registered.
         """
-        found = self._version(version)
+        record = self._version(version)
         source = self._client.get_model_version_download_uri(self.name, str(version))
         with tempfile.TemporaryDirectory() as folder:
             path = mlflow.artifacts.download_artifacts(
@@ -188,7 +188,7 @@ class Registry:
             )
             files = {file.name: file.read_bytes() for file in Path(path).iterdir()}
         # Here and not only in `load`: batch and stream ship these bytes to their workers.
-        bundle.load(files, found.tags.get("sha256", "none"))
+        bundle.load(files, record.tags.get("sha256", "none"))
         return files
 
     def load(self, version: int) -> Scorer:
@@ -229,11 +229,11 @@ class Registry:
 
     def note(self, version: int, tags: Mapping[str, str | None]) -> None:
         """Set tags of a version; those that are None are taken away."""
-        standing = self._version(version).tags
+        existing = self._version(version).tags
         for name, value in tags.items():
             if value is not None:
                 self._client.set_model_version_tag(self.name, str(version), name, value)
-            elif name in standing:
+            elif name in existing:
                 self._client.delete_model_version_tag(self.name, str(version), name)
 
     def metrics(self, version: int) -> dict[str, float]:
@@ -242,15 +242,15 @@ class Registry:
 
     def describe(self, version: int) -> dict[str, Any]:
         """`version`, `run_id`, `created_at` (UTC), `aliases`, `parameters`, and all tags."""
-        found = self._version(version)
-        created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+        record = self._version(version)
+        created = datetime.fromtimestamp(record.creation_timestamp / 1000, UTC)
         return {
-            **found.tags,
+            **record.tags,
             "version": version,
-            "run_id": found.run_id,
+            "run_id": record.run_id,
             "created_at": created.isoformat(),
             "aliases": sorted(a for a, v in self._aliases().items() if v == version),
-            "parameters": dict(self._run(found).data.params),
+            "parameters": dict(self._run(record).data.params),
         }
 
     def _version(self, version: int) -> ModelVersion:
@@ -266,20 +266,20 @@ class Registry:
         return self._client.get_run(str(version.run_id))
 
     def _search(self, condition: str = "") -> list[ModelVersion]:
-        found = self._client.search_model_versions(f"name = '{self.name}'{condition}")
-        if condition and not found:
+        versions = self._client.search_model_versions(f"name = '{self.name}'{condition}")
+        if condition and not versions:
             self._search()
-        elif not found and self.shared:
+        elif not versions and self.shared:
             common.refuse(self._client, self.lake, self.uri)
-        return list(found)
+        return list(versions)
 
     def _aliases(self) -> dict[str, int]:
-        found = self._client.search_registered_models(f"name = '{self.name}'")
-        return {alias: int(v) for model in found for alias, v in model.aliases.items()}
+        models = self._client.search_registered_models(f"name = '{self.name}'")
+        return {alias: int(v) for model in models for alias, v in model.aliases.items()}
 
     def _experiment(self) -> str:
-        if found := self._client.get_experiment_by_name(self.name):
-            return found.experiment_id
+        if experiment := self._client.get_experiment_by_name(self.name):
+            return experiment.experiment_id
         artifacts = str(self._folder / "artifacts") if self._folder else None
         try:
             return self._client.create_experiment(self.name, artifact_location=artifacts)

@@ -30,8 +30,8 @@ def refuse(client: MlflowClient, lake_root: str, uri: str) -> None:
     """
     if os.environ.get(NAME_VARIABLE):
         return
-    found = client.search_model_versions(f"name = '{COMMON_NAME}'")
-    lakes = {int(version.version): _lake_of(client, str(version.run_id)) for version in found}
+    versions = client.search_model_versions(f"name = '{COMMON_NAME}'")
+    lakes = {int(version.version): _lake_of(client, str(version.run_id)) for version in versions}
     root = canonical(lake_root)
     mine = sorted(number for number, lake in lakes.items() if lake in (None, root))
     if mine:

@@ -58,7 +58,7 @@ def features_as_of_scoring(
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    apart = feature_set.apart("batch_id")
+    partitioned = feature_set.partitioned_by("batch_id")
     seen = history.arrived().where("batch_id IS NOT NULL")
     batches = seen.groupBy("batch_id").agg(F.max("event_time").alias("newest"))
     newest = F.max("newest").over(Window.orderBy("batch_id"))
@@ -81,7 +81,7 @@ def features_as_of_scoring(
             had_come = F.coalesce("_came", F.lit(-1)) <= F.col("batch_id")
             return others.where(in_reach & had_come)
 
-        return compute(chosen, context, history.lake.read(LABELS, version), apart, entities)
+        return compute(chosen, context, history.lake.read(LABELS, version), partitioned, entities)
 
     versions = targets.select("labels_version").distinct().collect()
     if not versions:

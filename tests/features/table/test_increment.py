@@ -215,8 +215,8 @@ def test_an_increment_of_most_rows_is_refused(lake, features, parts, monkeypatch
     monkeypatch.setattr(affected, "_MOST", 0.02)
     versions = ({"transactions": since}, {"transactions": since + 1})
     keep = type(lake.read(TRANSACTIONS)).cache
-    with pytest.raises(WholeBuildError, match="12 of 504 rows are new or touched"):
-        affected.touched(lake, features, DATASET.entities, *versions, None, keep)
+    with pytest.raises(WholeBuildError, match="12 of 504 rows are new or affected"):
+        affected.affected_transactions(lake, features, DATASET.entities, *versions, None, keep)
 
 
 def test_days_become_a_few_ranges():

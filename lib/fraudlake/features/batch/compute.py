@@ -87,9 +87,9 @@ def compute(
         packed = rows.mapInArrow(PackTask(chain[0].exchange, target=True), PACKED)
 
         def others(stage: Stage) -> DataFrame:
-            found = context(stage.exchange.entity).dropna(subset=list(stage.exchange.keys))
-            found = _with_changes(found, statements, stage.reads)
-            return found.mapInArrow(PackTask(stage.exchange, target=False), PACKED)
+            events = context(stage.exchange.entity).dropna(subset=list(stage.exchange.keys))
+            events = _with_changes(events, statements, stage.reads)
+            return events.mapInArrow(PackTask(stage.exchange, target=False), PACKED)
 
         rows = through(packed, chain, PartitionTask, schema, others)
     else:
@@ -112,9 +112,9 @@ class _Alone:
 
 def _with_changes(rows: DataFrame, statements: DataFrame | None, columns: list[str]) -> DataFrame:
     """Columns of transactions; where label changes are among them, with those."""
-    own = rows.select(*(name for name in columns if name != CHANGES))
+    plain = rows.select(*(name for name in columns if name != CHANGES))
     if CHANGES not in columns:
-        return own
+        return plain
     if statements is None:
         raise TypeError("statements: got None, expected labels, for features over labels")
-    return own.join(label_changes(statements), "tx_id", "left")
+    return plain.join(label_changes(statements), "tx_id", "left")

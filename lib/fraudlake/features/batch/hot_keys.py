@@ -61,18 +61,18 @@ def find_skewed_keys(
     keys_of = {entity: features[0].keys(entities)[0] for entity, features in windows.items()}
     number = _BUCKETS * partitions
     buckets = {
-        entity: f"IF(`{key}` IS NULL, NULL, {place * number} + pmod(xxhash64(`{key}`), {number}))"
-        for place, (entity, key) in enumerate(keys_of.items())
+        entity: f"IF(`{key}` IS NULL, NULL, {index * number} + pmod(xxhash64(`{key}`), {number}))"
+        for index, (entity, key) in enumerate(keys_of.items())
     }
     counted = rows.selectExpr(f"explode(array({', '.join(buckets.values())})) AS bucket")
     counted = counted.where("bucket IS NOT NULL").groupBy("bucket").count()
     heavy = [row[0] for row in counted.where(F.col("count") > fair).collect()]
     slicing = {}
-    for place, (entity, features) in enumerate(windows.items()):
-        own = [str(bucket) for bucket in heavy if bucket // number == place]
+    for index, (entity, features) in enumerate(windows.items()):
+        own_buckets = [str(bucket) for bucket in heavy if bucket // number == index]
         keys: tuple[Any, ...] = ()
-        if own:
-            inside = rows.where(f"{buckets[entity]} IN ({', '.join(own)})")
+        if own_buckets:
+            inside = rows.where(f"{buckets[entity]} IN ({', '.join(own_buckets)})")
             by_key = inside.groupBy(keys_of[entity]).count().where(F.col("count") > fair)
             keys = tuple(row[0] for row in by_key.collect())
         reach = reach_of(features)

@@ -48,17 +48,17 @@ class PartitionTask:
         keyless = int(np.searchsorted(entity, 0))
         lacking = np.count_nonzero(target[:keyless])
         kinds = {f.name: np.int64 if f.sql_type == "bigint" else np.float64 for f in features}
-        found = {f.name: [np.full(lacking, f.empty_or_nan, kinds[f.name])] for f in features}
+        chunks_of = {f.name: [np.full(lacking, f.empty_or_nan, kinds[f.name])] for f in features}
         inputs = rows.select(self.stage.reads)
         for low, first, end in self._chunks(entity, time, keyless):
             targets = np.flatnonzero(target[first:end]) + first - low
             part = inputs.slice(low, end - low)
             for name, values in self._windows(part, entity[low:end], targets).items():
-                found[name].append(values)
-        made = rows.filter(target)
-        for name, chunks in found.items():
-            made = put(made, OVER + name, np.concatenate(chunks))
-        return made
+                chunks_of[name].append(values)
+        answered = rows.filter(target)
+        for name, chunks in chunks_of.items():
+            answered = put(answered, OVER + name, np.concatenate(chunks))
+        return answered
 
     def _chunks(
         self, entity: NDArray[np.int64], time: NDArray[np.int64], first: int

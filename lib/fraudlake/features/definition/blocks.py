@@ -114,15 +114,15 @@ class OperationEntry(_Block):
     def _short(cls, value: Any) -> Any:
         if isinstance(value, str) and value in OPERATIONS and _is_alone(OPERATIONS[value]):
             return {"name": value}
-        found = [key for key in value if key in OPERATIONS] if isinstance(value, dict) else []
-        if len(found) != 1:
+        operations = [key for key in value if key in OPERATIONS] if isinstance(value, dict) else []
+        if len(operations) != 1:
             alone = [name for name, operation in OPERATIONS.items() if _is_alone(operation)]
             others = sorted({*OPERATIONS} - {*alone})
             raise ValueError(
                 f"{', '.join(alone)}, or one operation and its column such as {{mean: amount}}: "
                 f"one of {', '.join(others)}"
             )
-        name, rest = found[0], {key: v for key, v in value.items() if key not in found}
+        name, rest = operations[0], {key: v for key, v in value.items() if key not in operations}
         column = value[name]
         if OPERATIONS[name].input.columns == 2:
             if not (isinstance(column, list) and len(column) == 2):

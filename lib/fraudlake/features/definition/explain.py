@@ -20,7 +20,7 @@ def meaning(feature: Feature) -> str:
     >>> meaning(load_feature_set("handbook").features[3])
     'transactions of the customer in the 1d up to this one, itself included: how many'
     """
-    own = {
+    meanings = {
         "column": f"{feature.column} of the transaction",
         "category": f"{feature.column} of the transaction, for models to encode",
         "same": f"1 where {feature.column} is {feature.other}, 0 where not, null where one is "
@@ -30,7 +30,7 @@ def meaning(feature: Feature) -> str:
         "null",
     }
     if feature.operation is None:
-        return own[feature.kind]
+        return meanings[feature.kind]
     what = feature.operation.meaning.format(
         c=feature.column,
         o=feature.other,

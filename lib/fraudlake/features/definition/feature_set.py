@@ -50,7 +50,7 @@ class FeatureSet(BaseModel):
         "`entity`, `operations`, `windows`",
     )
     _only: frozenset[str] | None = PrivateAttr(None)
-    _apart: str = PrivateAttr("")
+    _partition: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _names_are_right(self) -> FeatureSet:
@@ -76,9 +76,9 @@ class FeatureSet(BaseModel):
     def features(self) -> list[Feature]:
         """The single features, in order; within one block by window, then by operation."""
         every = [feature for block in self.declared for feature in block.resolve()]
-        if self._apart:
+        if self._partition:
             every = [
-                replace(f, entity=f"{f.entity},{self._apart}") if f.entity else f for f in every
+                replace(f, entity=f"{f.entity},{self._partition}") if f.entity else f for f in every
             ]
         return every if self._only is None else [f for f in every if f.name in self._only]
 
@@ -88,9 +88,9 @@ class FeatureSet(BaseModel):
             name=self.name, declared=self.declared, _only=frozenset(names)
         )
 
-    def apart(self, column: str) -> FeatureSet:
+    def partitioned_by(self, column: str) -> FeatureSet:
         """The same features, of which no window holds events with another value of a column."""
-        return FeatureSet.model_construct(name=self.name, declared=self.declared, _apart=column)
+        return FeatureSet.model_construct(name=self.name, declared=self.declared, _partition=column)
 
     @cached_property
     def text(self) -> str:
@@ -113,11 +113,11 @@ class FeatureSet(BaseModel):
 
     def by_entity(self) -> dict[str, list[Feature]]:
         """Entity, as in `Feature.entity` → its window features, in the order of the set."""
-        found: dict[str, list[Feature]] = {}
+        features_of: dict[str, list[Feature]] = {}
         for feature in self.features:
             if feature.entity:
-                found.setdefault(feature.entity, []).append(feature)
-        return found
+                features_of.setdefault(feature.entity, []).append(feature)
+        return features_of
 
     def columns(self, entities: Mapping[str, str]) -> list[str]:
         """Columns of a transaction that the features use, as keys or as values, each once.

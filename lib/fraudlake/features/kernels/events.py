@@ -91,12 +91,14 @@ class Timeline:
         offset = np.clip(time - self._low, -1, self._span - 1)
         keys = entity % self._block * self._span + offset
         blocks = entity // self._block
-        found = np.empty(len(entity), np.int64)
+        position = np.empty(len(entity), np.int64)
         for block in range(blocks[0], blocks[-1] + 1) if len(blocks) else ():
             first, end = np.searchsorted(self._blocks, (block, block + 1))
             rows = slice(*np.searchsorted(blocks, (block, block + 1)))
-            found[rows] = first + np.searchsorted(self._keys[first:end], keys[rows], side="right")
-        return found
+            position[rows] = first + np.searchsorted(
+                self._keys[first:end], keys[rows], side="right"
+            )
+        return position
 
 
 @dataclass

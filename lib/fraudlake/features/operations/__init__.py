@@ -11,12 +11,15 @@ from fraudlake.features.feature import Operation
 
 
 def _declared() -> dict[str, Operation]:
-    found: dict[str, Operation] = {}
+    operations: dict[str, Operation] = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         for value in vars(import_module(module.name)).values():
-            if isinstance(value, Operation) and found.setdefault(value.name, value) is not value:
+            if (
+                isinstance(value, Operation)
+                and operations.setdefault(value.name, value) is not value
+            ):
                 raise TypeError(f"{module.name}: got operation {value.name}, which another has")
-    return found
+    return operations
 
 
 OPERATIONS: Mapping[str, Operation] = _declared()

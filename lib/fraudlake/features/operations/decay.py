@@ -41,8 +41,8 @@ def _decay(windows: Windows, feature: Feature) -> Floats:
 
 def _weighted(windows: Windows, column: str, half_life: int) -> wide.Wide:
     """Prefix sums of the values times 2^(place in the cell)."""
-    place = (windows.events.time % half_life) / half_life
-    weight = np.rint(portable.power_of_two(place) * _FINE).astype(np.int64)
+    phase = (windows.events.time % half_life) / half_life
+    weight = np.rint(portable.power_of_two(phase) * _FINE).astype(np.int64)
     return wide.prefix(wide.scaled(wide.split(sums.filled(windows.events, column)), weight))
 
 

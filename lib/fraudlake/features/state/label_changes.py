@@ -74,11 +74,11 @@ def change_arrays(keys: Keys, changes: Changes) -> Arrays:
     first, total = first[total != 0], total[total != 0]
     if not len(first):
         return {}
-    kept = changes.at(first)
-    held, number = np.unique(kept.number, return_inverse=True)
-    arrays = Points.of(keys[held], number, kept.time, {}).arrays("labels")
+    firsts = changes.at(first)
+    held, number = np.unique(firsts.number, return_inverse=True)
+    arrays = Points.of(keys[held], number, firsts.time, {}).arrays("labels")
     return arrays | {
-        "labels/tx_id": kept.tx_id, "labels/known": kept.known, "labels/change": total
+        "labels/tx_id": firsts.tx_id, "labels/known": firsts.known, "labels/change": total
     }  # fmt: skip
 
 
@@ -118,13 +118,13 @@ def labelled(events: Events, tx_id: Ints, changes: Changes) -> Events:
     position = (np.cumsum(~is_change[order]) - 1)[is_change[order]]
     changes = changes.at(order[is_change[order]] - size)
     here = np.clip(position, 0, None)
-    own = (position >= 0) & (events.entity[here] == changes.number)
-    own &= (events.time[here] == changes.time) & (tx_id[:size][here] == changes.tx_id)
+    in_batch = (position >= 0) & (events.entity[here] == changes.number)
+    in_batch &= (events.time[here] == changes.time) & (tx_id[:size][here] == changes.tx_id)
     return replace(
         events,
-        change_event=position[own],
-        change_time=changes.known[own],
-        change_value=changes.change[own],
+        change_event=position[in_batch],
+        change_time=changes.known[in_batch],
+        change_value=changes.change[in_batch],
     )
 
 
@@ -137,9 +137,9 @@ def merged_frauds(name: str, parts: Sequence[Points], oldest: int) -> Arrays:
     number, time = number[order], time[order]
     first = starts(number, time)
     total = np.add.reduceat(total, first)
-    kept = first[total != 0]
-    if not len(kept):
+    changed = first[total != 0]
+    if not len(changed):
         return {}
-    held, number = np.unique(number[kept], return_inverse=True)
-    points = Points.of(keys[held], number, time[kept], {"": [prefix(total[total != 0])]})
+    held, number = np.unique(number[changed], return_inverse=True)
+    points = Points.of(keys[held], number, time[changed], {"": [prefix(total[total != 0])]})
     return points.arrays(name)

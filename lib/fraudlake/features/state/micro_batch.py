@@ -66,11 +66,11 @@ def windows(
     rows = rows.select("raw", *(name for name in reads if name != CHANGES))
     schema = result.schema(dict(rows.dtypes))
     rated = {stage.exchange.entity: stage.exchange.keys for stage in chain if stage.over_labels}
-    own = runs[Store.TRANSACTIONS]
-    task = FreshTask(own, runs[Store.LABELS], rated, keep, then)
-    fresh = _placed(rows, own).mapInArrow(task, PACKED if chain else schema)
-    found = through(fresh, chain, _windows_task(runs, answers=True), schema)
-    return found.withColumn("definition", F.lit(feature_set.hash))
+    transactions = runs[Store.TRANSACTIONS]
+    task = FreshTask(transactions, runs[Store.LABELS], rated, keep, then)
+    fresh = _placed(rows, transactions).mapInArrow(task, PACKED if chain else schema)
+    answers = through(fresh, chain, _windows_task(runs, answers=True), schema)
+    return answers.withColumn("definition", F.lit(feature_set.hash))
 
 
 def remember(
@@ -98,12 +98,12 @@ def remember(
         packed = chosen.mapInArrow(PackTask(stage.exchange, target=True), PACKED)
         _run(stage.exchange.shuffled(packed), _windows_task(runs, answers=False)(stage))
     rated = {stage.exchange.entity: stage.exchange.keys for stage in chain if stage.over_labels}
-    own, waiting = runs[Store.TRANSACTIONS], runs[Store.LABELS]
+    transactions, waiting = runs[Store.TRANSACTIONS], runs[Store.LABELS]
     keys = (name for names in rated.values() for name in names)
     come = rows.select(*dict.fromkeys(["tx_id", "event_time", *keys]))
-    _run(_placed(come, own), FreshTask(own, waiting, rated, frozenset(), None))
+    _run(_placed(come, transactions), FreshTask(transactions, waiting, rated, frozenset(), None))
     not_come = signed(changes.join(rows.select("tx_id"), "tx_id", "left_anti"))
-    _run(_placed(not_come, own), LabelsTask(own, waiting, ()))
+    _run(_placed(not_come, transactions), LabelsTask(transactions, waiting, ()))
 
 
 def relabel(
@@ -123,9 +123,9 @@ def relabel(
     from pyspark.sql import functions as F
 
     chain = [s for s in _stages(feature_set, entities, runs, Result({}, ())) if s.over_labels]
-    own = runs[Store.TRANSACTIONS]
-    task = LabelsTask(own, runs[Store.LABELS], tuple(stage.exchange for stage in chain))
-    with cached(_placed(changes, own).mapInArrow(task, PACKED_CHANGES)) as come:
+    transactions = runs[Store.TRANSACTIONS]
+    task = LabelsTask(transactions, runs[Store.LABELS], tuple(stage.exchange for stage in chain))
+    with cached(_placed(changes, transactions).mapInArrow(task, PACKED_CHANGES)) as come:
         come.write.format("noop").mode("overwrite").save()
         for number, stage in enumerate(chain):
             packed = come.where(F.col("_entity") == number).drop("_entity")
@@ -144,8 +144,8 @@ def merge(spark: SparkSession, runs: Mapping[str, RunPaths], oldest: int) -> Non
 
 def over_labels(feature_set: FeatureSet) -> list[str]:
     """Entities with features over labels."""
-    found = feature_set.by_entity().items()
-    return [entity for entity, features in found if any(f.over_labels for f in features)]
+    entities = feature_set.by_entity().items()
+    return [entity for entity, features in entities if any(f.over_labels for f in features)]
 
 
 def _stages(

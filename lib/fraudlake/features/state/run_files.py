@@ -34,8 +34,8 @@ class _Opened:
         self._most = _FEW_OPEN
 
     def get(self, path: str, identity: tuple[int, int, int]) -> dict[str, NDArray] | None:
-        known = self._files.get(path)
-        return known[1] if known and known[0] == identity else None
+        cached = self._files.get(path)
+        return cached[1] if cached and cached[0] == identity else None
 
     def add(self, path: str, identity: tuple[int, int, int], arrays: dict[str, NDArray]) -> None:
         self._files[path] = (identity, arrays)
@@ -75,10 +75,10 @@ def read(path: Path) -> dict[str, NDArray]:
         The file is missing or other than it was written.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         raise DamagedError(f"{path}: got no file, expected a part of the state") from None
-    identity = (found.st_ino, found.st_mtime_ns, found.st_size)
+    identity = (status.st_ino, status.st_mtime_ns, status.st_size)
     arrays = _opened.get(str(path), identity)
     if arrays is None:
         arrays = _checked(path)

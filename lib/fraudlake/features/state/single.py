@@ -65,7 +65,7 @@ def features_of_each(
     for entity, features in feature_set.by_entity().items():
         keys, values = features[0].keys(entities), (n for f in features for n in f.columns)
         part = given.select(dict.fromkeys([_PLACE, "tx_id", "event_time", *keys, *values]))
-        found = windows_of_each(part, keys, features, runs[entity]).sort_by(_PLACE)
+        answers = windows_of_each(part, keys, features, runs[entity]).sort_by(_PLACE)
         for feature in features:
-            table = put(table, OVER + feature.name, found[OVER + feature.name])
+            table = put(table, OVER + feature.name, answers[OVER + feature.name])
     return pa.table(finished(table, feature_set.features))

@@ -92,12 +92,12 @@ class StoreTask(ABC):
         from pyspark import TaskContext
 
         context: Any = TaskContext.get()
-        own = range(context.partitionId(), self.runs.partitions, self.runs.tasks)
-        tables = self._tables(own, [batch for batch in batches if batch.num_rows])
-        for partition in own:
+        partitions = range(context.partitionId(), self.runs.partitions, self.runs.tasks)
+        tables = self._tables(partitions, [batch for batch in batches if batch.num_rows])
+        for partition in partitions:
             yield from self._on(partition, tables.get(partition))
 
-    def _tables(self, own: range, batches: list[pa.RecordBatch]) -> dict[int, pa.Table]:  # noqa: ARG002  # of packed rows all are its own
+    def _tables(self, partitions: range, batches: list[pa.RecordBatch]) -> dict[int, pa.Table]:  # noqa: ARG002  # of packed rows all are its own
         """Partition → its rows."""
         return {number: rows.combine_chunks() for number, rows in unpacked(iter(batches))}
 
@@ -109,14 +109,14 @@ class StoreTask(ABC):
 class RowsTask(StoreTask):
     """The same over rows that are not packed, with the number of their partition."""
 
-    def _tables(self, own: range, batches: list[pa.RecordBatch]) -> dict[int, pa.Table]:
+    def _tables(self, partitions: range, batches: list[pa.RecordBatch]) -> dict[int, pa.Table]:
         import pyarrow as pa
         import pyarrow.compute as pc
 
         if not batches:
             return {}
         rows = pa.Table.from_batches(batches).combine_chunks()
-        if len(own) == 1:
-            return {own[0]: rows}
-        tables = {number: rows.filter(pc.equal(rows[PARTITION], number)) for number in own}
+        if len(partitions) == 1:
+            return {partitions[0]: rows}
+        tables = {number: rows.filter(pc.equal(rows[PARTITION], number)) for number in partitions}
         return {number: table for number, table in tables.items() if len(table)}

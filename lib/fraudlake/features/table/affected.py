@@ -1,7 +1,7 @@
-"""What came to the input tables since a build, and which rows of the feature table it touches.
+"""What came to the input tables since a build, and which rows of the feature table it affects.
 
-A new transaction touches its own row and the later rows of its entities whose windows hold it; a
-label statement touches rows at or after `known_at` whose windows hold its transaction.
+A new transaction affects its own row and the later rows of its entities whose windows hold it; a
+label statement affects rows at or after `known_at` whose windows hold its transaction.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class WholeBuildError(Exception):
     """An increment is not possible, or not worth it; the text says why."""
 
 
-def touched(
+def affected_transactions(
     lake: Lake,
     feature_set: FeatureSet,
     entities: Mapping[str, str],
@@ -60,7 +60,7 @@ def touched(
     ------
     WholeBuildError
         The input tables were changed other than by appending; their change feed cannot be read; or
-        most rows are touched.
+        most rows are affected.
     """
     from pyspark.sql import functions as F
 
@@ -68,15 +68,17 @@ def touched(
     total = transactions.count()
     added, number = _appended(TRANSACTIONS, lake, since, until, keep)
     _worth_it(number, total)
-    said = None
+    stated = None
     if statements is not None:
-        came, _ = _appended(LABELS, lake, since, until, keep)
-        said = keep(_on_frauds(came, statements, transactions, feature_set))
-    spans = []
+        appended, _ = _appended(LABELS, lake, since, until, keep)
+        stated = keep(_on_frauds(appended, statements, transactions, feature_set))
+    intervals = []
     for features in feature_set.by_entity().values():
         keys = features[0].keys(entities)
-        spans.append((keys, reach_of(features), keep(_spans(added, said, keys, features))))
-    rows = keep(_touched(transactions, added, spans))
+        intervals.append(
+            (keys, reach_of(features), keep(_affected_intervals(added, stated, keys, features)))
+        )
+    rows = keep(_affected(transactions, added, intervals))
     at = F.expr(MICROS)
     number, first, last = rows.agg(F.count("*"), F.min(at), F.max(at)).collect()[0]
     _worth_it(number, total)
@@ -110,7 +112,7 @@ def _appended(
 
 def _worth_it(number: int, total: int) -> None:
     if number > _MOST * total:
-        raise WholeBuildError(f"{number} of {total} rows are new or touched")
+        raise WholeBuildError(f"{number} of {total} rows are new or affected")
 
 
 def _on_frauds(
@@ -127,14 +129,14 @@ def _on_frauds(
     return matter.select("tx_id", "known_at").join(young, "tx_id")
 
 
-def _spans(
-    added: DataFrame, said: DataFrame | None, keys: Sequence[str], features: Sequence[Feature]
+def _affected_intervals(
+    added: DataFrame, stated: DataFrame | None, keys: Sequence[str], features: Sequence[Feature]
 ) -> DataFrame:
-    """When an entity's rows are touched: one span for each key and stretch of time.
+    """When an entity's rows are affected: one interval for each key and stretch of time.
 
-    Time is cut into stretches as long as the longest window reaches. Spans of one stretch are
-    joined, so that a row meets one span at most: a busy key costs no more than its rows. What lies
-    between two spans is computed in vain, and found equal.
+    Time is cut into stretches as long as the longest window reaches. Intervals of one stretch
+    are joined, so that a row meets one at most: a busy key costs no more than its rows. What lies
+    between two intervals is computed in vain, and found equal.
 
     Returns
     -------
@@ -143,15 +145,15 @@ def _spans(
     """
     from pyspark.sql import functions as F
 
-    found = [_of_windows(added, keys, features, F.expr(MICROS))]
+    by_input = [_of_windows(added, keys, features, F.expr(MICROS))]
     over_labels = [f for f in features if f.over_labels]
-    if said is not None and over_labels:
-        found.append(_of_windows(said, keys, over_labels, F.unix_micros("known_at")))
+    if stated is not None and over_labels:
+        by_input.append(_of_windows(stated, keys, over_labels, F.unix_micros("known_at")))
     length = reach_of(features)
     stretches = F.sequence(F.expr(f"_start div {length}"), F.expr(f"(_end - 1) div {length}"))
-    spans = union(found).dropna(subset=list(keys)).where("_start < _end")
-    spans = spans.withColumn("_stretch", F.explode(stretches))
-    return spans.groupBy(*keys, "_stretch").agg(
+    intervals = union(by_input).dropna(subset=list(keys)).where("_start < _end")
+    intervals = intervals.withColumn("_stretch", F.explode(stretches))
+    return intervals.groupBy(*keys, "_stretch").agg(
         F.min("_start").alias("_start"), F.max("_end").alias("_end")
     )
 
@@ -170,19 +172,19 @@ def _of_windows(
     )
 
 
-def _touched(
-    transactions: DataFrame, added: DataFrame, spans: Sequence[tuple[list[str], int, DataFrame]]
+def _affected(
+    transactions: DataFrame, added: DataFrame, intervals: Sequence[tuple[list[str], int, DataFrame]]
 ) -> DataFrame:
-    """Transactions that are new, or lie in a span of one of their keys."""
+    """Transactions that are new, or lie in an interval of one of their keys."""
     from pyspark.sql import functions as F
 
     starts = [added.select(F.expr(MICROS).alias("_start"))]
-    starts += [frame.select("_start") for _, _, frame in spans]
+    starts += [frame.select("_start") for _, _, frame in intervals]
     first = union(starts).agg(F.min("_start")).collect()[0][0]
     rows = transactions.where("false" if first is None else closed_range(first, None))
     rows = rows.join(added.select("tx_id", F.lit(True).alias("_hit")), "tx_id", "left")
-    for keys, length, frame in spans:
-        span = frame.withColumnsRenamed({key: f"_of_{key}" for key in keys})
+    for keys, length, frame in intervals:
+        interval = frame.withColumnsRenamed({key: f"_of_{key}" for key in keys})
         same = [F.col(key) == F.col(f"_of_{key}") for key in keys]
         at = F.expr(MICROS)
         inside = [
@@ -191,6 +193,6 @@ def _touched(
             at < F.col("_end"),
         ]
         hit = F.coalesce("_hit", F.lit(False)) | F.col("_start").isNotNull()
-        rows = rows.join(span, [*same, *inside], "left")
+        rows = rows.join(interval, [*same, *inside], "left")
         rows = rows.select(*transactions.columns, hit.alias("_hit"))
     return rows.where("_hit").drop("_hit")

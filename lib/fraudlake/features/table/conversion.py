@@ -102,23 +102,23 @@ def converted(
     """
     from pyspark.sql import functions as F
 
-    standing = lake.read(FEATURES)
+    existing = lake.read(FEATURES)
     text = lake.properties(FEATURES).get("definition", "")
-    if standing.select("definition").first() != (hash_of(text),):
+    if existing.select("definition").first() != (hash_of(text),):
         raise WholeBuildError("the table does not say what its columns mean")
     plan = conversion(text, feature_set)
     base = ["tx_id", "event_time", *dict.fromkeys(entities.values())]
-    lacking = sorted(set(base) - set(standing.columns))
+    lacking = sorted(set(base) - set(existing.columns))
     if lacking or not plan.kept:
         raise WholeBuildError(f"it lacks {', '.join(lacking) or 'every feature of the new set'}")
-    rows = standing.select(*base, *plan.kept)
+    rows = existing.select(*base, *plan.kept)
     if plan.computed:
         missing = [f for f in feature_set.features if f.name in plan.computed]
         parts = {name for f in missing if f.kind == "ratio" for name in (f.column, f.other)}
         part = feature_set.only({*plan.computed, *parts})
         nothing = transactions.where("false")
         slicing = find_skewed_keys(transactions, part, entities)
-        made = compute(transactions, lambda _: nothing, statements, part, entities, slicing)
-        rows = rows.join(made.select("tx_id", *plan.computed), "tx_id")
+        computed = compute(transactions, lambda _: nothing, statements, part, entities, slicing)
+        rows = rows.join(computed.select("tx_id", *plan.computed), "tx_id")
     names = [feature.name for feature in feature_set.features]
     return rows.select(*base, *names, F.lit(feature_set.hash).alias("definition")), plan

@@ -13,7 +13,7 @@ from fraudlake.features.batch.compute import compute
 from fraudlake.features.batch.hot_keys import find_skewed_keys
 from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.features.feature import reach_of
-from fraudlake.features.table.affected import MICROS, touched
+from fraudlake.features.table.affected import MICROS, affected_transactions
 from fraudlake.features.table.layout import by_time
 from fraudlake.instants import closed_range, time_range
 from fraudlake.lake import Lake
@@ -33,7 +33,7 @@ class Increment:
     Attributes
     ----------
     rows
-        New and changed rows as they should stand, and `_stood` (whether there was a row before).
+        New and changed rows as they should stand, and `_existed` (whether there was a row before).
     within
         SQL condition on `event_time`: the days in which they lie.
     new, updated
@@ -78,14 +78,16 @@ def increment(
     Raises
     ------
     WholeBuildError
-        As `affected.touched` says.
+        As `affected.affected_transactions` says.
     """
     with ExitStack() as stack:
 
         def keep(frame: DataFrame) -> DataFrame:
             return stack.enter_context(cached(frame))
 
-        targets, first, last = touched(lake, feature_set, entities, since, until, statements, keep)
+        targets, first, last = affected_transactions(
+            lake, feature_set, entities, since, until, statements, keep
+        )
         reach = feature_set.lookback // timedelta(microseconds=1)
         reached = lake.read(TRANSACTIONS, until["transactions"]).where(
             closed_range(first - reach, last)
@@ -98,18 +100,18 @@ def increment(
             entities,
             find_skewed_keys(reached, feature_set, entities),
         )
-        standing = lake.read(FEATURES).where(closed_range(first, last))
-        yield _counted(lake, keep(_different(rows, standing)))
+        existing = lake.read(FEATURES).where(closed_range(first, last))
+        yield _counted(lake, keep(_different(rows, existing)))
 
 
-def write(lake: Lake, found: Increment) -> None:
+def write(lake: Lake, increment: Increment) -> None:
     """Put the rows in their place: the days in which they lie are rewritten in one commit."""
-    standing = lake.read(FEATURES).where(found.within)
-    columns = standing.columns
-    others = standing.join(found.rows.select("tx_id"), "tx_id", "left_anti").select(*columns)
-    rows = others.unionByName(found.rows.select(*columns))
-    times = standing.select("event_time").unionByName(found.rows.select("event_time"))
-    lake.replace_where(FEATURES, by_time(rows, times), found.within)
+    existing = lake.read(FEATURES).where(increment.within)
+    columns = existing.columns
+    others = existing.join(increment.rows.select("tx_id"), "tx_id", "left_anti").select(*columns)
+    rows = others.unionByName(increment.rows.select(*columns))
+    times = existing.select("event_time").unionByName(increment.rows.select("event_time"))
+    lake.replace_where(FEATURES, by_time(rows, times), increment.within)
 
 
 def _context(
@@ -133,25 +135,25 @@ def _context(
     return context
 
 
-def _different(rows: DataFrame, standing: DataFrame) -> DataFrame:
-    """Rows that do not stand as they are; `_stood` where others stand in their place."""
+def _different(rows: DataFrame, existing: DataFrame) -> DataFrame:
+    """Rows that do not stand as they are; `_existed` where others stand in their place."""
     from pyspark.sql import functions as F
 
-    content = F.struct(*(name for name in standing.columns if name != "tx_id"))
-    both = rows.join(standing.select("tx_id", content.alias("_old")), "tx_id", "left")
+    content = F.struct(*(name for name in existing.columns if name != "tx_id"))
+    both = rows.join(existing.select("tx_id", content.alias("_old")), "tx_id", "left")
     other = both.where(~content.eqNullSafe(F.col("_old")))
-    return other.select(*standing.columns, F.col("_old").isNotNull().alias("_stood"))
+    return other.select(*existing.columns, F.col("_old").isNotNull().alias("_existed"))
 
 
 def _counted(lake: Lake, rows: DataFrame) -> Increment:
     from pyspark.sql import functions as F
 
     days = rows.groupBy(F.to_date("event_time")).agg(
-        F.count_if(~F.col("_stood")), F.count_if("_stood")
+        F.count_if(~F.col("_existed")), F.count_if("_existed")
     )
     counts = sorted(tuple(row) for row in days.collect())
     within = _ranges([day for day, _, _ in counts])
-    stale = rows.where("_stood").select("tx_id")
+    stale = rows.where("_existed").select("tx_id")
 
     def about(table: Table) -> int:
         if not lake.exists(table):

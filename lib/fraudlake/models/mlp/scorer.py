@@ -168,9 +168,9 @@ class MlpScorer(Scorer):
         # Node by node, because np.sum picks its order by the array's shape.
         for step in range(_STEPS):
             total += self._gradients((step + 0.5) / _STEPS * z)
-        found = z * (total / _STEPS)
-        size = np.abs(found)
+        shares = z * (total / _STEPS)
+        size = np.abs(shares)
         whole = np.add.accumulate(size, axis=1)[:, -1:]
         part = np.divide(size, whole, out=np.full_like(size, 1 / z.shape[1]), where=whole > 0)
-        rest = self._margins_of(z) - self._zero - np.add.accumulate(found, axis=1)[:, -1]
-        return found + rest[:, None] * part
+        rest = self._margins_of(z) - self._zero - np.add.accumulate(shares, axis=1)[:, -1]
+        return shares + rest[:, None] * part
