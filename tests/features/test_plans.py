@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from fraudlake.features.batch.compute import compute, feature_columns
+from fraudlake.features.feature import Input
 from fraudlake.features.labels import label_changes, signed
+from fraudlake.features.operations import OPERATIONS
 from fraudlake.features.oracle import oracle
 from fraudlake.features.state import micro_batch, single, sorted_runs
 from fraudlake.features.state.stores import RunPaths, Store
@@ -39,6 +41,13 @@ TYPES = {
 ENTITIES = {"card": "card_id", "shop": "shop"}
 LABELS = "tx_id bigint, is_fraud boolean, known_at timestamp, source string"
 NUMBERS = ["night", "price", "points"]
+# What a definition says of the columns above, by what an operation takes.
+COLUMNS = {
+    Input.NUMBER: "price",
+    Input.VALUE: "shop",
+    Input.PLACE: ["latitude", "longitude"],
+}
+PARAMETERS = {"half_life": {"half_life": "7h"}, "k": {"k": 2}, None: {}}
 
 
 def rows(number=120):
@@ -71,14 +80,22 @@ def rows(number=120):
         }
 
 
+def said(operation):
+    """An operation as a definition says it."""
+    column = COLUMNS.get(operation.input, operation.word)
+    return {operation.name: column} | PARAMETERS[operation.parameter] if column else operation.name
+
+
 def blocks():
+    """Features of every kind; every operation that there is."""
     alone = [{"column": c} for c in ("night", "weekend", "price", "fee", "points", "chip")]
     alone += [{"column": "home_zone"}]
     alone += [{"category": "text"}, {"same": ["text", "home"]}, {"same": ["zone", "home_zone"]}]
     told = ["shop", "zone", "night", "price", "points", "chip", "made"]
     summed = [{name: c} for name in ("sum", "mean", "max") for c in NUMBERS]
     counted = ["count", *({"distinct": c} for c in told)]
-    compared = ["since", {"speed": ["latitude", "longitude"]}, {"zscore": "price"}]
+    over_labels = [said(o) for o in OPERATIONS.values() if o.input is Input.LABELS]
+    others = [said(o) for o in OPERATIONS.values() if o.input is not Input.LABELS]
     ratios = [
         {"ratio": ["weekend", "card_sum_price_3d"]},
         {"ratio": ["card_sum_price_3d", "night"], "empty": None},
@@ -88,12 +105,12 @@ def blocks():
     return [
         *alone,
         {"entity": "card", "operations": [*counted, *summed], "windows": ["3d"]},
-        {"entity": "card", "operations": compared, "windows": ["9d"], "current": False,
+        {"entity": "card", "operations": others, "windows": ["9d"], "current": False,
          "empty": None},
         *({"entity": e, "operations": ["count", {"sum": "price"}], "windows": ["2d"], "empty": None}
           for e in ("shop", "zone", ["card", "shop"], ["shop", "zone"])),
-        {"entity": "shop", "windows": ["4d"], "delay": "1d", "operations": [
-            "count", {"rate": "fraud"}, "streak", "since_fraud", "since_genuine"]},
+        {"entity": "shop", "windows": ["4d"], "delay": "1d",
+         "operations": ["count", *over_labels]},
         *ratios,
     ]  # fmt: skip
 
@@ -204,7 +221,8 @@ def test_all_plans_give_the_same_bits(frames, transactions, statements, feature_
             assert bits(streamed[tx_id][feature.name]) == bits(got), (feature, tx_id)
             assert bits(single_[tx_id][feature.name]) == bits(got), (feature, tx_id)
             if feature.operation is None or feature.operation.exact:
-                assert bits(got) == bits(wanted), (feature, tx_id, got, wanted)
+                zero = feature.operation and got == wanted == 0  # a `plain` fraction has no −0
+                assert zero or bits(got) == bits(wanted), (feature, tx_id, got, wanted)
             else:
                 assert math.isclose(got or 0, wanted or 0, rel_tol=1e-9, abs_tol=1e-9), feature
     assert all(len(values) > 1 for values in seen.values()), seen
