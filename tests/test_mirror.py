@@ -76,7 +76,8 @@ def its_test(module):
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_a_module_has_its_test(module):
     folder = module.rpartition("/")[0]
-    assert {its_test(module), its_test(folder)} & FILES or {module, folder} & ELSEWHERE.keys()
+    tested = {its_test(module), its_test(folder)} & FILES or {module, folder} & ELSEWHERE.keys()
+    assert tested, f"expected tests/{its_test(module)}.py, or in ELSEWHERE what tests {module}"
 
 
 def test_a_folder_of_tests_has_its_package():

@@ -117,6 +117,11 @@ def same(feature, got, expected):
     return math.isclose(got, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
+def differs(feature, got, expected):
+    how = "to the bit" if feature.operation.exact else f"to {TOLERANCE}"
+    return f"{feature.name}: the kernel gives {got}, `plain` {expected}, expected equal {how}"
+
+
 @thorough
 @given(rows=rows, statements=statements, features=feature_sets())
 def test_operations_agree_with_the_oracle(rows, statements, features, kernel, entities):
@@ -124,11 +129,8 @@ def test_operations_agree_with_the_oracle(rows, statements, features, kernel, en
     for expected in oracle(rows, statements, features, entities):
         got = found[expected["tx_id"]]
         for feature in features.features:
-            assert same(feature, got[feature.name], expected[feature.name]), (
-                feature,
-                got[feature.name],
-                expected[feature.name],
-            )
+            value, wanted = got[feature.name], expected[feature.name]
+            assert same(feature, value, wanted), differs(feature, value, wanted)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,8 @@ def test_operations_agree_with_the_oracle_on_a_larger_world(boundary, world, ker
     for expected in oracle(transactions, labels, features, entities):
         for feature in features.features:
             got = found[expected["tx_id"]][feature.name]
-            assert same(feature, got, expected[feature.name]), feature
+            wanted = expected[feature.name]
+            assert same(feature, got, wanted), differs(feature, got, wanted)
             seen[feature.name].add(got)
     assert all(len(values) > 1 for values in seen.values()), seen
 
