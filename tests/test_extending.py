@@ -76,8 +76,10 @@ def test_a_job_and_a_report(spark, lake, shown, tmp_path, monkeypatch):
 
 def test_an_operation(shown, monkeypatch):
     """Its kernel says what its plain form says; with a line in a definition, nothing else."""
-    gap = shown("An operation", "fraudlake.features.operations.gap").GAP
+    test = shown("An operation", "fraudlake.features.operations.gap", "test_gap").test_gap
+    gap = sys.modules["fraudlake.features.operations.gap"].GAP
     monkeypatch.setitem(OPERATIONS, gap.name, gap)
+    test(kernel_values, lambda block: FeatureSet.model_validate({"features": [block]}))
     block = {"entity": "customer", "operations": ["gap"], "windows": ["2d", "9d"], "empty": None}
     chosen = FeatureSet.model_validate({"features": [block]})
     transactions, statements = make_world(1, rows=200)

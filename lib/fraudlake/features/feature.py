@@ -67,7 +67,8 @@ class Operation:
     searches
         Binary searches for a transaction beside those for the ends of its window.
     sums
-        Prefix sums over the events that are all it takes; None: it takes the events themselves.
+        Prefix sums over the events that are all it takes; `()`: the window's ends are; None: it
+        takes the events themselves.
     kernel
         Windows of one rule at many transactions → values; `Feature.empty_or_nan` for nothing.
     plain
