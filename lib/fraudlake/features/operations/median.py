@@ -40,7 +40,7 @@ def _quotient(
     for row in np.flatnonzero(large & where):
         a, b, c, d = (int(part[row]) for part in (*above, *below))
         result[row] = (a + b) / (c + d)
-    return result
+    return result + 0.0  # no −0, which 0 over a negative number would be
 
 
 def _middle(windows: Windows, feature: Feature) -> tuple[Ints, Ints, NDArray[np.bool_]]:
