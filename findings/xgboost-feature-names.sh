@@ -8,12 +8,16 @@
 #   is the score that every row starts from. Nothing is said; the model is another one.
 # Documented: no. The names stand in xgboost/spark/data.py alone.
 # What it costs: parcels have a weight, and so have baskets and insured goods. Frauds among light ones are
-#   hardly learnt, calibration and the area under the curve fall, and no parameter explains it.
+#   hardly learnt, scores are no shares of frauds any more, and no parameter explains it.
 # Instead: give columns of such names others before fit: weight, baseMargin, qid, label, values,
 #   validationIndicator.
 #
 # Seen:
-#   SEEN
+#   xgboost-cpu 3.2.0 pyspark 4.2.0
+#   share of frauds 0.198
+#   the feature called grams: mean score 0.198, furthest from grams 0.000
+#   the feature called weight: mean score 0.189, furthest from grams 0.384
+#   the feature called baseMargin: mean score 0.059, furthest from grams 0.413
 set -euo pipefail
 unset PYTHONPATH SPARK_HOME
 work=$(mktemp -d)
@@ -39,22 +43,23 @@ frame["fraud"] = (random.random(number) < 0.5 * frame["amount"] * (1 - frame["gr
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
 
 
-def mean_score(name):
-    """What the model says of the rows on average, the second feature under this name."""
+def scores_of(name):
+    """What the model says of the rows, the second feature under this name."""
     rows = spark.createDataFrame(frame.rename(columns={"grams": name})).coalesce(1)
     estimator = SparkXGBClassifier(
         features_col=["amount", name], label_col="fraud", n_estimators=30, max_depth=3
     )
     probability = estimator.fit(rows).transform(rows).select("probability").toPandas()
-    return float(np.mean([vector[1] for vector in probability["probability"]]))
+    return np.array([vector[1] for vector in probability["probability"]])
 
 
 print("xgboost-cpu", version("xgboost-cpu"), "pyspark", version("pyspark"))
 print(f"share of frauds {frame['fraud'].mean():.3f}")
-scores = {name: mean_score(name) for name in ("grams", "weight", "baseMargin")}
-for name, score in scores.items():
-    print(f"mean score with the feature called {name}: {score:.3f}")
+scores = {name: scores_of(name) for name in ("grams", "weight", "baseMargin")}
+off = {name: float(np.abs(each - scores["grams"]).max()) for name, each in scores.items()}
+for name, each in scores.items():
+    print(f"the feature called {name}: mean score {each.mean():.3f}, furthest from grams {off[name]:.3f}")
 spark.stop()
-if abs(scores["weight"] - scores["grams"]) < 0.01 or scores["baseMargin"] == scores["grams"]:
+if off["weight"] < 0.05 or off["baseMargin"] < 0.05:
     sys.exit("changed: the name of a feature makes no difference")
 EOF
