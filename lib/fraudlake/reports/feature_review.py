@@ -93,8 +93,8 @@ def count(rows: DataFrame, features: Sequence[str]) -> Counts:
     from pyspark.sql import functions as F
 
     values = rows.select(
-        F.date_format("event_time", "yyyy-MM").alias("month"),
-        F.col("is_fraud").cast("int").alias("fraud"),
+        F.date_format("event_time", "yyyy-MM").alias("_month"),
+        F.col("is_fraud").cast("int").alias("_fraud"),
         *(F.col(name).cast("double").alias(name) for name in features),
     )
     shares = list(np.linspace(0, 1, _BINS + 1)[1:-1])
@@ -124,7 +124,7 @@ def _partial(
 
     width = _BINS + 1
     for batch in batches:
-        months, fraud = batch.column("month").to_pylist(), batch.column("fraud").to_numpy()
+        months, fraud = batch.column("_month").to_pylist(), batch.column("_fraud").to_numpy()
         names, month = np.unique(np.array(months), return_inverse=True)
         bins = np.stack([_bins(batch.column(i + 2), edges[i]) for i in range(len(edges))])
         feature = np.arange(len(edges))[:, None]

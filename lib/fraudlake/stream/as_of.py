@@ -60,13 +60,13 @@ def features_as_of_scoring(
 
     partitioned = feature_set.partitioned_by("batch_id")
     seen = history.arrived().where("batch_id IS NOT NULL")
-    batches = seen.groupBy("batch_id").agg(F.max("event_time").alias("newest"))
-    newest = F.max("newest").over(Window.orderBy("batch_id"))
-    newest = F.greatest(newest, F.lit(history.cutover)).alias("newest")
+    batches = seen.groupBy("batch_id").agg(F.max("event_time").alias("_newest"))
+    newest = F.max("_newest").over(Window.orderBy("batch_id"))
+    newest = F.greatest(newest, F.lit(history.cutover)).alias("_newest")
     batches = batches.select("batch_id", newest)
-    in_time = F.col("event_time") >= F.col("newest") - F.lit(LATENESS)
+    in_time = F.col("event_time") >= F.col("_newest") - F.lit(LATENESS)
     targets = seen.where(time_range(start, end)).join(F.broadcast(batches), "batch_id")
-    targets = targets.where(in_time).drop("newest")
+    targets = targets.where(in_time).drop("_newest")
 
     def features(version: int) -> DataFrame:
         chosen = targets.where(F.col("labels_version") == version)

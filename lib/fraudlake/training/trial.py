@@ -202,11 +202,11 @@ def _encodings(rows: DataFrame, names: Sequence[str], features: DataFrame) -> di
     encodings = {}
     labelled = rows.where("label IS NOT NULL")
     for name in names:
-        sums = labelled.groupBy(name).agg(F.count("*").alias("n"), F.sum("label").alias("frauds"))
-        ((total, frauds),) = sums.agg(F.sum("n"), F.sum("frauds")).collect()
+        sums = labelled.groupBy(name).agg(F.count("*").alias("_n"), F.sum("label").alias("_frauds"))
+        ((total, frauds),) = sums.agg(F.sum("_n"), F.sum("_frauds")).collect()
         if not frauds or frauds == total:
             count(rows, "train", features)  # refuses them: a category stands for odds of fraud
-        frequent = sums.where(F.col(name).isNotNull()).orderBy(F.desc("n"), name).limit(MOST)
+        frequent = sums.where(F.col(name).isNotNull()).orderBy(F.desc("_n"), name).limit(MOST)
         counts = {category: (n, frauds) for category, n, frauds in frequent.collect()}
         encodings[name] = learn(counts, total, frauds)
     return encodings

@@ -73,8 +73,8 @@ def find_skewed_keys(
         keys: tuple[Any, ...] = ()
         if own_buckets:
             inside = rows.where(f"{buckets[entity]} IN ({', '.join(own_buckets)})")
-            by_key = inside.groupBy(keys_of[entity]).count().where(F.col("count") > fair)
-            keys = tuple(row[0] for row in by_key.collect())
+            by_key = inside.groupBy(keys_of[entity]).agg(F.count("*").alias("_count"))
+            keys = tuple(row[0] for row in by_key.where(F.col("_count") > fair).collect())
         reach = reach_of(features)
         length = max(reach, (last - first) // partitions + 1) if keys else 0
         # A slice brings its reach along: fewer than three would not be faster than one.
