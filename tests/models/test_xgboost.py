@@ -1,15 +1,17 @@
 """Trees: what comes out is what XGBoost says."""
 
 import numpy as np
+import pandas as pd
+import xgboost
 
 from fraudlake.models import bundle
+from fraudlake.models.xgboost.contender import XGBoostContender
+from fraudlake.models.xgboost.fit import fit
 
-from .conftest import LINE, packed, rows
+from .conftest import LINE, labels, packed, rows
 
 
 def test_margins_and_contributions_are_xgboosts(booster, bundles):
-    import xgboost
-
     x = rows(300, seed=3)
     x[::5, 0] = np.nan
     scorer = bundle.load(bundles["xgboost"])
@@ -27,3 +29,23 @@ def test_a_booster_with_named_features_scores_plain_matrices(booster):
     x = rows(10)
     assert np.isfinite(scorer.contributions(x)).all()
     assert np.isfinite(scorer.score(x)).all()
+
+
+def test_what_features_are_called_changes_no_tree(spark):
+    """XGBoost's estimator takes columns of these names for weights, groups and margins."""
+    x = rows(600, seed=5)
+    fitted = {}
+    for names in (
+        [f"feature{i}" for i in range(7)],
+        ["qid", "weight", "baseMargin", "validationIndicator", "values", "features", "prediction"],
+    ):
+        frame = pd.DataFrame(x.astype(np.float32), columns=names)
+        frame = frame.assign(label=labels(x).astype(np.int32), held_out=np.arange(len(x)) >= 450)
+        contender = XGBoostContender(kind="xgboost", workers=1, rounds=4)
+        spread = spark.createDataFrame(frame).repartition(1).sortWithinPartitions(names[0])
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(fit(spread, names, contender, 1, "").final))
+        assert booster.feature_names == names
+        booster.feature_names = None
+        fitted[names[0]] = booster.save_raw("ubj")
+    assert fitted["feature0"] == fitted["qid"]

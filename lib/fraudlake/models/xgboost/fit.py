@@ -33,12 +33,18 @@ def fit(
 def _trees(
     rows: DataFrame, features: Sequence[str], contender: XGBoostContender, seed: int
 ) -> bytes:
-    """The booster in UBJ."""
+    """The booster in UBJ.
+
+    The estimator takes a column of some names, such as `weight`, for what it calls so: features go
+    in by number.
+    """
+    from pyspark.sql import functions as F
     from xgboost.spark import SparkXGBClassifier
 
     session.require_slots(rows.sparkSession, contender.workers, f"contender {contender.name}")
+    numbered = {f"f{place}": F.col(name) for place, name in enumerate(features)}
     estimator = SparkXGBClassifier(
-        features_col=list(features),
+        features_col=list(numbered),
         label_col="label",
         num_workers=contender.workers,
         n_estimators=contender.rounds,
@@ -48,4 +54,7 @@ def _trees(
         verbose=False,
         **contender.parameters.model_dump(),
     )
-    return bytes(estimator.fit(rows).get_booster().save_raw("ubj"))
+    inputs = rows.select("label", *(value.alias(name) for name, value in numbered.items()))
+    booster = estimator.fit(inputs).get_booster()
+    booster.feature_names = list(features)
+    return bytes(booster.save_raw("ubj"))
