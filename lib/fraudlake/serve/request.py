@@ -56,11 +56,15 @@ class TransactionReader:
     def __init__(self, dataset: Dataset, feature_set: FeatureSet) -> None:
         used = {"tx_id", "event_time", "amount", *feature_set.columns(dataset.entities)}
         fields: dict[str, Any] = {}
-        for name, column in dataset.columns.items():
+        for place, (name, column) in enumerate(dataset.columns.items()):
             required = column.required and name in used
             check = BeforeValidator(partial(_checked, name, column, dataset.timezone, required))
-            field = Field(... if required else None, description=_EXPECTED[column.type])
-            fields[name] = Annotated[Any, check], field
+            default, said = ... if required else None, _EXPECTED[column.type]
+            # By number: a column may be called like something that pydantic's models have.
+            fields[f"c{place}"] = (
+                Annotated[Any, check],
+                Field(default, alias=name, description=said),
+            )
         self._model = create_model("Transaction", __base__=_Transaction, **fields)
 
     def __call__(self, body: bytes) -> dict[str, Any]:
@@ -78,7 +82,7 @@ class TransactionReader:
         if not isinstance(found, dict):
             raise ConfigError([f"body: got {type(found).__name__}, expected a JSON object"])
         try:
-            return dict(self._model.model_validate(found))
+            return self._model.model_validate(found).model_dump(by_alias=True)
         except ValidationError as error:
             raise ConfigError(explain(error, self._model)) from None
 
