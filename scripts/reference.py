@@ -1,4 +1,4 @@
-"""Writes docs/reference.md from the code: operations, jobs, metrics. `make docs` calls it."""
+"""Writes docs/reference.md from the code: operations, names, jobs, metrics (`make docs`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from fraudlake import job, resources
+from fraudlake import job, reserved, resources
 from fraudlake.features.feature import Input
 from fraudlake.features.operations import OPERATIONS
 from fraudlake.serve.http import ScoreServer
@@ -31,6 +31,16 @@ by the same kernel over the window's events. The oracle, which shares no arithme
 kernels, agrees to the bit, or to 9 digits.
 
 {operations}
+
+## Reserved names
+
+`fraudlake validate`, and every job before it starts, refuses these names, however they are written
+(`Label`, `LABEL`), and two names that differ by case alone. Columns and entities are named in
+`conf/datasets/NAME.yaml`: a column's `source` is free, so a raw field `label` can be read as the
+column `label_code`. A feature that is a column, as is, has the column's name. Names of columns are
+ASCII letters, digits and `_`, a letter first: what begins with `_` is the library's own.
+
+{names}
 
 ## Jobs
 
@@ -80,6 +90,19 @@ def operations() -> str:
     return table(("operation", "what it is", "batch", "stream", "`serve`", "oracle"), rows)
 
 
+def names() -> str:
+    """What nothing else may be called, and what keeps it."""
+    kinds = {"a column": reserved.COLUMNS, "an entity": reserved.ENTITIES}
+    kinds["a feature"] = reserved.FEATURE_NAMES
+    rows = []
+    for kind, kept in kinds.items():
+        keepers: dict[str, list[str]] = {}
+        for name, keeper in kept.names.items():
+            keepers.setdefault(keeper, []).append(f"`{name}`")
+        rows += [(kind, ", ".join(names), keeper) for keeper, names in keepers.items()]
+    return table(("not for", "names", "kept by"), rows)
+
+
 def jobs() -> str:
     """What each job does, reads and writes, from the first words of its file."""
     rows = []
@@ -114,6 +137,7 @@ def text() -> str:
     serve = ScoreServer(lambda _: None, lambda _: [], 1, lambda: known, watch)
     return TEXT.format(
         operations=operations(),
+        names=names(),
         jobs=jobs(),
         stream=metrics(stream.collectors),
         serve=metrics(serve.collectors),

@@ -22,8 +22,10 @@ training serve
 reports stream
 registry scoring service names
 ingest features models simulate
+datasets
+reserved
 lake launch
-session datasets
+session
 atomic config instants options resources
 errors
 """

@@ -10,16 +10,12 @@ from zoneinfo import ZoneInfo, available_timezones
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fraudlake import instants, resources
+from fraudlake import instants, reserved, resources
 from fraudlake.config import explain
 from fraudlake.errors import ConfigError
 
 EVENT_COLUMNS = ("tx_id", "event_time", "amount")
-_NAME = re.compile(r"[A-Za-z]\w*$")
-RESERVED = (
-    *("raw", "source_file", "ingested_at", "is_fraud", "known_at"),
-    *("reasons", "unknown", "absent"),
-)
+_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 
 class Ranges(BaseModel):
@@ -127,6 +123,25 @@ class Dataset(BaseModel):
             raise ValueError("the name of a time zone such as UTC or Europe/Paris")
         return ZoneInfo(value).key
 
+    @field_validator("columns")
+    @classmethod
+    def _columns(cls, value: dict[str, Column]) -> dict[str, Column]:
+        problems = [
+            f"got {name}, expected a name of letters, digits and _ that begins with a letter"
+            for name in value
+            if not _NAME.fullmatch(name)
+        ]
+        if problems := problems + reserved.COLUMNS.problems(value):
+            raise ConfigError(problems)
+        return value
+
+    @field_validator("entities")
+    @classmethod
+    def _entities(cls, value: dict[str, str]) -> dict[str, str]:
+        if problems := reserved.ENTITIES.problems(value):
+            raise ConfigError(problems)
+        return value
+
     @model_validator(mode="after")
     def _complete(self) -> Dataset:
         wanted = {"tx_id": "bigint", "event_time": "timestamp", "amount": "decimal(18,2)"}
@@ -135,12 +150,6 @@ class Dataset(BaseModel):
                 raise ValueError(f"columns with {name} of type {kind}")
             if not self.columns[name].required:
                 raise ValueError(f"columns with {name} required, not optional")
-        for name in self.columns:
-            if name in RESERVED or not _NAME.match(name):
-                raise ValueError(
-                    f"columns with names of letters, digits and _, and none of "
-                    f"{', '.join(RESERVED)}; {name} is not one"
-                )
         for name in [*self.entities.values(), self.card]:
             if name not in self.columns or name in EVENT_COLUMNS:
                 raise ValueError(

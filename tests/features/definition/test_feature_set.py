@@ -350,7 +350,6 @@ def over(entity, *operations, **more):
             {"column": "customer_id"},
             "customer_id: got a column that every feature table has as a key",
         ),
-        ({"column": "tx_id"}, "tx_id: got a column that every feature table has as a key"),
     ],
 )
 def test_what_does_not_fit_a_data_set(feature_set, block, sentence):

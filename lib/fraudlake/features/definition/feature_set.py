@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from fraudlake import instants, resources
+from fraudlake import instants, reserved, resources
 from fraudlake.config import explain
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition.blocks import Block
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 KERNEL_VERSION = 1
 
 _KEYS = ("bigint", "int", "string")
-_RESERVED = ("tx_id", "event_time", "definition")
 
 
 class FeatureSet(BaseModel):
@@ -60,6 +59,9 @@ class FeatureSet(BaseModel):
             for name, count in counts.items()
             if count > 1
         ]
+        entities = dict.fromkeys(name for feature in self.features for name in feature.entities)
+        for kept, names in ((reserved.FEATURE_NAMES, counts), (reserved.ENTITIES, entities)):
+            problems += [f"features: {problem}" for problem in kept.problems(names)]
         parts = {f.name for f in self.features if f.kind not in ("ratio", "category")}
         problems += [
             f"features: got ratio of {name!r}, expected a number of this set that is no ratio"
@@ -194,7 +196,7 @@ def _entity_problem(name: str, dataset: Dataset) -> str | None:
 
 
 def _column_problem(feature: Feature, dataset: Dataset) -> str | None:
-    if feature.name in (*_RESERVED, *dataset.entities.values()):
+    if feature.name.lower() in (name.lower() for name in dataset.entities.values()):
         return "got a column that every feature table has as a key, expected another"
     types = dataset.column_types()
     for column in feature.columns:
