@@ -50,7 +50,6 @@ ELSEWHERE = {
     "simulate/world": "simulate/test_behaviour",
     "stream/as_of": "stream/test_scorer",
     "stream/history": "stream/test_scorer",
-    "stream/replay": "stream/test_scorer",
     "stream/state": "stream/test_scorer",
     "training/train": "training/test_end_to_end",
 }

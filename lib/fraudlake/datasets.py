@@ -51,6 +51,11 @@ class Column(BaseModel):
     minimum: float | None = Field(None, description="smallest value allowed, itself included")
     maximum: float | None = Field(None, description="largest value allowed, itself included")
     values: tuple[str, ...] | None = Field(None, description="the only values allowed")
+    token: bool = Field(
+        False,
+        description="true: its long numbers are the bank's own, none is a card's; not searched for "
+        "card numbers",
+    )
     subnet: int | None = Field(
         None,
         ge=8,

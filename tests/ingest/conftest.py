@@ -26,6 +26,15 @@ SHOP = {
     "label": {"source": "fraud", "known_at": "known", "delay": "3d"},
     "ignore": ["kind"],
 }  # fmt: skip
+# The same with columns that may hold long numbers.
+LONG = SHOP | {
+    "columns": {
+        **SHOP["columns"],
+        "weight": {"source": "weight", "type": "double", "required": False},
+        "token": {"source": "token", "type": "bigint", "required": False, "token": True},
+        "pay_id": {"source": "tried", "type": "string", "required": False, "token": True},
+    }
+}
 
 
 @pytest.fixture

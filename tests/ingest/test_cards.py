@@ -102,6 +102,9 @@ def test_a_masked_number_shows_its_first_six_and_last_four_digits(spark, values)
         ("411111111111", "411111111111", False),
         (f"0{VISA}0000", f"0{VISA}0000", False),
         ("4111  1111  1111  1111", "4111  1111  1111  1111", False),
+        ("4.111111111111111E15", "4.11111**********E15", False),  # as JSON may have a number
+        ('{"n":4.0126666667E+12,"m":1.5E15}', '{"n":4.01266*****E+12,"m":1.5E15}', False),
+        ("4.111111111111111E150", "4.111111111111111E150", False),
         ("", "", False),
         (None, None, None),
     ],

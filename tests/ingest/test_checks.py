@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from tests.ingest.conftest import LONG
 
 from fraudlake.ingest import checks
 
@@ -44,6 +45,10 @@ PASS = [
     ("lat", "", None),
     ("note", "  hello ", "hello"),
     ("note", "f4111111111111111", "f4111111111111111"),
+    ("customer", "4111111111111112", 4111111111111112),
+    ("weight", "4111111111112", 4111111111112.0),
+    ("token", "4111111111111111", 4111111111111111),
+    ("tried", "4111-1111 1111-1111", "4111-1111 1111-1111"),
     ("present", "TRUE", True),
     ("present", "0", False),
     ("time", "2018-04-01T00:00:31.123456Z", utc(2018, 4, 1, 0, 0, 31, 123456)),
@@ -116,7 +121,15 @@ FAIL = [
         "known_at: got '2018-04-01T00:00:30Z', expected a time not before event_time",
     ),
     ("known", "later", f"known_at: got 'later', expected {TIME}"),
-    ("note", "4111 1111 1111 1111", "note: got 'a card number', expected text without card numbers"),
+    ("note", "4111 1111 1111 1111", "note: got 'a card number', expected no card number (`token: true` on the column, if these are numbers of your own)"),
+    ("customer", "4111111111111111", "customer_id: got 'a card number', expected no card number (`token: true` on the column, if these are numbers of your own)"),
+    ("customer", "-4111111111111111", "customer_id: got 'a card number', expected no card number (`token: true` on the column, if these are numbers of your own)"),
+    ("customer", "4.111111111111111E15", "customer_id: got 'a card number', expected no card number (`token: true` on the column, if these are numbers of your own)"),
+    ("weight", "4.111111111111111E15", "weight: got 'a card number', expected no card number (`token: true` on the column, if these are numbers of your own)"),
+    ("weight", "4111111111111111.25", "weight: got 'a card number', expected no card number (`token: true` on the column, if these are numbers of your own)"),
+    ("weight", "6304000000000000000", "weight: got 'a card number', expected no card number (`token: true` on the column, if these are numbers of your own)"),
+    ("id", "378282246310005", "tx_id: got 'a card number', expected no card number (`token: true` on the column, if these are numbers of your own)"),
+    ("amount", "378282246310005", "amount: got 'a card number', expected no card number (`token: true` on the column, if these are numbers of your own)"),
     ("customer", "4111111111111111x", "customer_id: got '411111******1111x', expected bigint"),
     ("amount", "x" * 200, f"amount: got '{'x' * 77}...', expected {MONEY}"),
     ("amount", "y" * 70 + "4111111111111111", f"amount: got '{'y' * 70}411111*...', expected {MONEY}"),
@@ -128,7 +141,7 @@ def check(spark, shop):
     """Checked records, one for each dictionary of fields, in order."""
 
     def checked(records, **changes):
-        dataset = shop(**changes)
+        dataset = shop(**{"columns": LONG["columns"]} | changes)
         fields = ", ".join(f"{name}: string" for name in dataset.raw_fields())
         rows = [
             (str(n), "f", [r.get(name) for name in dataset.raw_fields()], None)
@@ -142,7 +155,9 @@ def check(spark, shop):
 
 
 def test_good_values_are_typed(check, shop):
-    columns = {column.source: name for name, column in shop().columns.items()}
+    columns = {
+        column.source: name for name, column in shop(columns=LONG["columns"]).columns.items()
+    }
     rows = check([GOOD | {field: text} for field, text, _ in PASS])
     for row, (field, text, value) in zip(rows, PASS, strict=True):
         found = row[columns[field]]

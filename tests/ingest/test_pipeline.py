@@ -53,7 +53,7 @@ FAULTS = [
     ("present", "perhaps", f"present: got 'perhaps', expected {BOOLEAN}"),
     ("fraud", "2", f"is_fraud: got '2', expected {BOOLEAN}"),
     ("known", "2001-01-01", "known_at: got '2001-01-01', expected a time not before event_time"),
-    ("note", CARD, "note: got 'a card number', expected text without card numbers"),
+    ("note", CARD, "note: got 'a card number', expected no card number (`token: true` on the column, if these are numbers of your own)"),
 ]  # fmt: skip
 LINES = {
     "csv": [

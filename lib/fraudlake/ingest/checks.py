@@ -26,16 +26,16 @@ LONGEST_VALUE = 80
 _LOOKED_AT = 12 * LONGEST_VALUE
 
 _CLOCK = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?"
-_DAY = r"^\d{4}-\d{2}-\d{2}$"
-_LOCAL = f"^{_CLOCK}$"
-_ZONED = f"^{_CLOCK} ?(Z|UTC|[+-]\\d{{2}}(:?\\d{{2}})?)$"
+DAY = r"^\d{4}-\d{2}-\d{2}$"
+LOCAL = f"^{_CLOCK}$"
+ZONED = f"^{_CLOCK} ?(Z|UTC|[+-]\\d{{2}}(:?\\d{{2}})?)$"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
 _WIDE = "decimal(38,18)"
 # Money that went through a binary float (285.79999999999995): a few units in its last place, which
 # below 10^12 are less than a third decimal.
-_FLOAT_NOISE = 1e-15
-_FLOAT_EXACT = 1e12
+FLOAT_NOISE = 1e-15
+FLOAT_EXACT = 1e12
 _MONEY = "decimal(18,2)"
 _LARGEST = {
     "int": "2147483647",
@@ -219,9 +219,9 @@ def _instant(text: Column, zone: str) -> Column:
 
     suffix = F.lit("Z" if zone == "UTC" else f" {zone}")
     complete = (
-        F.when(text.rlike(_LOCAL), F.concat(text, suffix))
-        .when(text.rlike(_ZONED), text)
-        .when(text.rlike(_DAY), F.concat(text, F.lit(" 00:00:00"), suffix))
+        F.when(text.rlike(LOCAL), F.concat(text, suffix))
+        .when(text.rlike(ZONED), text)
+        .when(text.rlike(DAY), F.concat(text, F.lit(" 00:00:00"), suffix))
     )
     return complete.try_cast("timestamp")
 
@@ -245,8 +245,8 @@ def _typed(text: Column, kind: str, zone: str) -> Column:
         return F.when(F.abs(number) < float("inf"), number)
     if kind == _MONEY:
         money, number = text.try_cast(kind), text.try_cast("double")
-        noise = F.abs(number - money.cast("double")) <= _FLOAT_NOISE * F.abs(number)
-        whole = F.when(F.abs(number) < _FLOAT_EXACT, noise).otherwise(money == text.try_cast(_WIDE))
+        noise = F.abs(number - money.cast("double")) <= FLOAT_NOISE * F.abs(number)
+        whole = F.when(F.abs(number) < FLOAT_EXACT, noise).otherwise(money == text.try_cast(_WIDE))
         return F.when(whole, money)
     return text
 
@@ -276,9 +276,10 @@ def _problems(name: str, column: Field) -> list[Column]:
     if column.values is not None:
         other = ~value.cast("string").isin(list(column.values))
         problems.append(_problem(name, other, f"one of {', '.join(column.values)}"))
-    if column.type == "string":
-        wanted, got = "text without card numbers", F.lit("a card number")
-        problems.append(_problem(name, cards.holds_card_number(text), wanted, got))
+    if not column.token and column.type in cards.WHAT_MAY_BE_ONE:
+        is_text = column.type == "string"
+        held = cards.holds_card_number(text) if is_text else cards.is_card_number(value)
+        problems.append(_problem(name, held, cards.EXPECTED, F.lit("a card number")))
     return problems
 
 

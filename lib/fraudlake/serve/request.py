@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +19,7 @@ from fraudlake.config import explain
 from fraudlake.datasets import Column, Dataset
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition.feature_set import FeatureSet
-from fraudlake.ingest.checks import EARLIEST
+from fraudlake.ingest import cards, checks
 from fraudlake.instants import parse_instant
 
 _MONEY_LIMIT = 10**16
@@ -76,7 +78,9 @@ class TransactionReader:
             Everything that is wrong with it.
         """
         try:
-            found = json.loads(body, parse_float=Decimal, parse_constant=_refused)
+            found = json.loads(
+                body, parse_float=Decimal, parse_constant=_refused, object_pairs_hook=_each_once
+            )
         except (ValueError, ArithmeticError, RecursionError) as error:
             raise ConfigError([f"body: expected a JSON object, got none ({error})"]) from None
         if not isinstance(found, dict):
@@ -84,11 +88,19 @@ class TransactionReader:
         try:
             return self._model.model_validate(found).model_dump(by_alias=True)
         except ValidationError as error:
-            raise ConfigError(explain(error, self._model)) from None
+            problems = explain(error, self._model)
+            raise ConfigError([cards.hidden(problem) for problem in problems]) from None
 
 
 def _refused(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    ((name, times),) = Counter(name for name, _ in pairs).most_common(1) or [("", 0)]
+    if times > 1:
+        raise ValueError(f"{cards.hidden(name)!r} {times} times")
+    return dict(pairs)
 
 
 def _checked(name: str, column: Column, zone: str, required: bool, value: Any) -> Any:
@@ -100,6 +112,8 @@ def _checked(name: str, column: Column, zone: str, required: bool, value: Any) -
     found = read(value, zone)
     if found is None:
         raise ValueError(_EXPECTED[column.type])
+    if not column.token and cards.found_in(found):
+        raise ValueError(cards.EXPECTED)
     if name == "event_time":
         _check_time(found)
     lowest = max(column.minimum or 0.0, 0.0) if name == "amount" else column.minimum
@@ -115,8 +129,8 @@ def _checked(name: str, column: Column, zone: str, required: bool, value: Any) -
 def _check_time(found: datetime) -> None:
     if found > datetime.now(UTC) + timedelta(days=1):
         raise ValueError("a time no later than a day from now")
-    if found < parse_instant(EARLIEST):
-        raise ValueError(f"a time from {EARLIEST} on")
+    if found < parse_instant(checks.EARLIEST):
+        raise ValueError(f"a time from {checks.EARLIEST} on")
 
 
 def _whole(value: Any, _: str, bits: int) -> int | None:
@@ -141,7 +155,9 @@ def _string(value: Any, _: str) -> str | None:
 
 def _timestamp(value: Any, zone: str) -> datetime | None:
     try:
-        found = datetime.fromisoformat(value)
+        if not any(re.match(form, value) for form in (checks.LOCAL, checks.ZONED, checks.DAY)):
+            return None
+        found = datetime.fromisoformat(re.sub(" ?(UTC|Z)$", "Z", value).replace(" +", "+"))
         found = found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
         return found.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
@@ -151,8 +167,11 @@ def _timestamp(value: Any, zone: str) -> datetime | None:
 def _money(value: Any, _: str) -> Decimal | None:
     if type(value) not in (int, Decimal) or not -_MONEY_LIMIT < value < _MONEY_LIMIT:
         return None
-    found = round(Decimal(value), 2)
-    return abs(found) if found == value == 0 else found if found == value else None
+    found, number = round(Decimal(value), 2), float(value)
+    noise = abs(number - float(found)) <= checks.FLOAT_NOISE * abs(number)
+    if found == value or (found and noise and abs(number) < checks.FLOAT_EXACT):
+        return found or abs(found)
+    return None
 
 
 _READ: dict[str, Callable[[Any, str], Any]] = {

@@ -53,8 +53,8 @@ def slices(
     path = jvm.org.apache.hadoop.fs.Path
     files = path(folder).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     if not files.exists(path(folder, "_SUCCESS")):
-        time_of_event = checks.event_time(records, dataset)
-        timed = records.withColumn("_time", time_of_event)
+        masked = _without_cards(records, dataset)
+        timed = masked.withColumn("_time", checks.event_time(masked, dataset))
         timed = timed.where(f"_time IS NULL OR ({time_range(start, end, '_time')})")
         number = F.floor(F.unix_seconds("_time") / int(every.total_seconds()))
         timed = timed.withColumn("event_slice", F.coalesce(number, F.lit(0)).cast("bigint"))
@@ -67,6 +67,28 @@ def slices(
         files.setTimes(status.getPath(), newest - (len(ordered) - position) * _STEP_MS, -1)
     reader = spark.readStream.schema(records.schema).option("maxFilesPerTrigger", 1)
     return reader.parquet(folder).select(*records.columns)
+
+
+def _without_cards(records: DataFrame, dataset: Dataset) -> DataFrame:
+    """Records as they are; of one that holds a card number, that and its masked text.
+
+    What is cut lies in the state's folder until somebody removes it.
+    """
+    from pyspark.sql import functions as F
+
+    from fraudlake.ingest import cards, checks
+
+    names = {"fields": "_fields", "corrupt": "_corrupted"}
+    copies = {copy: F.col(name) for name, copy in names.items()}
+    checked = checks.check(records.withColumns(copies), dataset)
+    held = F.exists("reasons", lambda reason: reason.contains(cards.EXPECTED))
+    told = F.lit(f"got a card number, expected {cards.EXPECTED}")
+    return checked.select(
+        *(F.col(name) for name in records.columns if name not in ("raw", *names)),
+        F.when(held, cards.mask(F.col("raw"))).otherwise(F.col("raw")).alias("raw"),
+        F.when(~held, F.col("_fields")).alias("fields"),
+        F.when(held, told).otherwise(F.col("_corrupted")).alias("corrupt"),
+    ).select(*records.columns)
 
 
 def _number(folder: str) -> int:
