@@ -72,8 +72,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
     else:
         features = lake.read(FEATURES).where(time_range(args.from_, args.to))
     counts = parity.compare(
-        lake, features, files, version, threshold, args.from_, args.to, registry.champion()
-    )
+        lake, features, files, version, threshold, args.from_, args.to, registry.champion(),
+        registry.name,
+    )  # fmt: skip
     if counts["rows"] != counts["equal"] or counts["flags"] != counts["flags_equal"]:
         raise DataError(f"scores differ from a batch recomputation: {counts}")
     return {"model_version": version, "threshold": threshold, **counts}

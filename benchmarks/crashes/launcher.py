@@ -117,9 +117,10 @@ def merging(passes: Places, places) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def plain_append(lake, table, rows, *_) -> None:
+def plain_append(lake, table, rows, *_) -> bool:
     chosen = rows.select(*lake.read(table).columns)
     chosen.write.format("delta").mode("append").save(lake.path(table))
+    return True
 
 
 def main() -> None:

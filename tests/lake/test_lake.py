@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from fraudlake.errors import DataError
-from fraudlake.lake import Lake, delta_log
+from fraudlake.lake import Lake, delta_log, violations
 from fraudlake.lake.commits import METADATA
 from fraudlake.lake.tables import FEATURES, FLAGGED, LABELS, METRICS, TABLES
 
@@ -38,6 +41,25 @@ def test_insert_missing_adds_once(spark, lake):
     assert sorted(r.tx_id for r in lake.read(LABELS).collect()) == [1, 2, 3]
 
 
+def test_insert_missing_beside_another_that_inserts_the_same(spark, lake, monkeypatch):
+    """Both find nothing there and begin to write at one moment; Delta refuses one of them."""
+    lake.create(LABELS)
+    told, both = violations.told, threading.Barrier(2)
+
+    def together(*arguments):
+        with suppress(threading.BrokenBarrierError):
+            both.wait(20)
+        both.abort()
+        return told(*arguments)
+
+    monkeypatch.setattr(violations, "told", together)
+    with ThreadPoolExecutor(2) as pool:
+        parts = [labels(spark, 1, 2, 3), labels(spark, 2, 3, 4)]
+        counts = list(pool.map(lambda rows: lake.insert_missing(LABELS, rows), parts))
+    assert sorted(r.tx_id for r in lake.read(LABELS).collect()) == [1, 2, 3, 4]
+    assert sorted(counts) == [1, 3]
+
+
 def test_append_once_skips_a_version_that_stands(spark, lake):
     lake.create(LABELS)
     for version in (0, 0, 1, 0):
@@ -47,7 +69,7 @@ def test_append_once_skips_a_version_that_stands(spark, lake):
 
 
 def test_append_once_without_a_checksum_file(spark, lake):
-    """Delta's own writer looks it up then; the commits look the same."""
+    """The log's state says it then; the commits look the same."""
     lake.create(LABELS)
     log = Path(lake.path(LABELS), "_delta_log")
     for version in (0, 1, 1, 2):
@@ -152,7 +174,11 @@ def test_catalog_lake(spark):
     try:
         lake.create(LABELS)
         assert lake.insert_missing(LABELS, labels(spark, 1)) == 1
-        assert lake.read(LABELS).count() == 1
+        assert lake.append_once(LABELS, labels(spark, 2), "app", 0, 1)
+        assert lake.append_once(LABELS, labels(spark, 2), "app", 0)
+        assert not lake.append_once(LABELS, labels(spark, 3), "app", 1, 1)
+        assert lake.applications(LABELS) == {"app"}
+        assert sorted(r.tx_id for r in lake.read(LABELS).collect()) == [1, 2]
     finally:
         spark.sql("DROP SCHEMA fraud CASCADE")
 

@@ -39,18 +39,20 @@ def other(model):
     return {**model, "scorer.json": json.dumps(manifest).encode()}
 
 
-def score(lake, files, version, champion, start=CUTOVER, end=END):
-    return score_range(lake, HANDBOOK, files, version, 4, start, end, champion)
+def score(lake, files, version, champion, start=CUTOVER, end=END, **model):
+    return score_range(lake, HANDBOOK, files, version, 4, start, end, champion, **model)
 
 
 def flags(lake):
     return {r.tx_id: r.model_version for r in lake.read(FLAGGED).collect()}
 
 
-def compared(lake, files, version, champion):
+def compared(lake, files, version, champion, **model):
     features = lake.read(FEATURES).where(time_range(CUTOVER, END))
     threshold = bundle.load(files).threshold(4)
-    return parity.compare(lake, features, files, version, threshold, CUTOVER, END, champion)
+    return parity.compare(
+        lake, features, files, version, threshold, CUTOVER, END, champion, **model
+    )
 
 
 def test_a_trial_leaves_its_scores_and_no_flag(lake, model, other, expected):
@@ -103,6 +105,19 @@ def test_a_new_champion_flags_nothing_that_the_one_before_it_decided(lake, model
         assert counts["flags_missing"] == counts["flags_unknown"] == 0
     again = score(lake, other, 2, champion=2)
     assert (again["scores"], again["flags"]) == (0, 0)
+
+
+def test_version_1_of_another_registered_model_is_another_model(lake, model, other, expected):
+    """The lake's models moved to a server, where the count began anew."""
+    score(lake, model, 1, champion=1)
+    found = score(lake, other, 1, champion=1, model="fraudlake-bank-lake-0a1b2c3d")
+    assert found["scores"] == len(expected.scores)
+    assert (found["flagged"] > len(expected.flags), found["flags"]) == (True, 0)
+    for files, named in ((model, {}), (other, {"model": "fraudlake-bank-lake-0a1b2c3d"})):
+        counts = compared(lake, files, 1, champion=1, **named)
+        assert counts["equal"] == counts["rows"] == len(expected.scores)
+        assert counts["flags"] == counts["flags_equal"] == (0 if named else len(expected.flags))
+        assert counts["flags_unknown"] == 0
 
 
 def test_a_model_that_says_the_same_of_all_flags_nothing(lake, model, expected, caplog):

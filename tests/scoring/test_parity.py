@@ -73,7 +73,9 @@ def test_disorder_equals_what_was_known(
     assert sum(scores[tx] != score for tx, score in expected.scores.items()) > 10
     keys_are_unique(lake)
 
-    models = SimpleNamespace(resolve=lambda _: 1, files=lambda _: model, champion=lambda: 1)
+    models = SimpleNamespace(
+        name="fraudlake", resolve=lambda _: 1, files=lambda _: model, champion=lambda: 1
+    )
     monkeypatch.setattr(registry, "Registry", lambda _: models)
 
     def compared():

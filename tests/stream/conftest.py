@@ -26,11 +26,12 @@ def as_model(files, version=1):
 
 
 def scorer_on(lake, files, version=1, **options):
-    history = History(lake, lake.folder("stream"), TYPES, options.pop("cutover", CUTOVER))
+    folder = lake.folder(options.pop("folder", "stream"))
+    history = History(lake, folder, TYPES, options.pop("cutover", CUTOVER))
     known = {version: files, **options.pop("known", {})}
     dataset = options.pop("dataset", None) or load_dataset("handbook")
     feature_set = load_feature_set("handbook")
-    state = StreamState(history, lake.folder("stream"), dataset, feature_set)
+    state = StreamState(history, folder, dataset, feature_set)
     models = (as_model(files, version), *options.pop("shadow", ()))
     return StreamScorer(
         lake, dataset, feature_set, state, lambda: models, known.__getitem__,

@@ -2,8 +2,8 @@
 
 Delta's writer looks up what an application has committed by computing the log's whole state: three
 jobs, and more than the write of a micro-batch costs. The same is in the checksum file that every
-commit leaves. Written against the Delta that `requirements` pins; the public writer stays the way
-for tables without such a file and for catalogs.
+commit leaves, and the state is computed only where that file is missing. Written against the Delta
+that `requirements` pins.
 
 Delta finds new commits by listing the log, whose files are four a commit on a local disk; eleven
 such listings a micro-batch were soon more than all the rest of it. Commits are numbered without a
@@ -24,34 +24,46 @@ def version(spark: SparkSession, path: str) -> int:
     return _newest(spark, _log(spark, path)).version()
 
 
+def applications(spark: SparkSession, path: str) -> dict[str, int]:
+    """Applications that appended to the table, and the number of each one's last append."""
+    return _applications(_newest(spark, _log(spark, path)))
+
+
 def append_once(
-    spark: SparkSession, path: str, rows: DataFrame, application: str, number: int
+    spark: SparkSession,
+    path: str,
+    rows: DataFrame,
+    application: str,
+    number: int,
+    after: int | None = None,
 ) -> bool:
     """Append in one commit with an application's transaction, unless that stands.
 
     The commit carries the same `txn` as one of the public writer with `txnAppId` and `txnVersion`,
     and clashes with one of the same application that comes in between.
 
+    Parameters
+    ----------
+    after
+        The table's version for which the rows were chosen. The commit reads the whole table then,
+        so Delta refuses it where any other came in between.
+
     Returns
     -------
     bool
-        False: the newest commit left no checksum file, or none that lists transactions; nothing was
-        done.
+        False: there is a commit after that version; nothing was appended.
     """
     jvm = _jvm(spark)
     none, delta = jvm.scala.Option.empty(), jvm.org.apache.spark.sql.delta
     log = _log(spark, path)
     newest = _newest(spark, log)
-    checksum = newest.checksumOpt()
-    listed = checksum.get().setTransactions() if checksum.isDefined() else none
-    if not listed.isDefined():
+    if _applications(newest).get(application, -1) >= number:
+        return True
+    if after not in (None, newest.version()):
         return False
-    committed = listed.get().iterator()
-    while committed.hasNext():
-        one = committed.next()
-        if one.appId() == application and one.version() >= number:
-            return True
     transaction = log.startTransaction(none, jvm.scala.Some(newest))
+    if after is not None:
+        transaction.readWholeTable()
     chosen = rows.select(*newest.schema().fieldNames())
     append, nothing = jvm.org.apache.spark.sql.SaveMode.Append, jvm.PythonUtils.toScalaMap({})
     session = spark._jsparkSession  # noqa: SLF001
@@ -65,8 +77,22 @@ def append_once(
     mark = delta.actions.SetTransaction(application, number, now)
     transaction.readTxn().append(jvm.PythonUtils.toSeq([application]))
     operation = getattr(delta, "DeltaOperations$Write")
-    transaction.commit(actions.appended(mark), operation(append, *[none] * 8), nothing)
+    try:
+        transaction.commit(actions.appended(mark), operation(append, *[none] * 8), nothing)
+    except conflicts():
+        return False
     return True
+
+
+def conflicts() -> tuple[type[Exception], ...]:
+    """What Delta says to a commit that read what another one, in between, has changed."""
+    from delta import exceptions
+
+    return (
+        exceptions.ConcurrentAppendException,
+        exceptions.ConcurrentDeleteReadException,
+        exceptions.MetadataChangedException,
+    )
 
 
 def summarise(spark: SparkSession, path: str, every: int) -> None:
@@ -84,6 +110,17 @@ def summarise(spark: SparkSession, path: str, every: int) -> None:
     if is_due(_newest(spark, log)) and is_due(newest := log.update(False, none, none)):
         log.checkpointAndCleanUpDeltaLog(newest, none)
         log.update(False, none, none)
+
+
+def _applications(snapshot: Any) -> dict[str, int]:
+    checksum = snapshot.checksumOpt()
+    known = checksum.isDefined() and checksum.get().setTransactions().isDefined()
+    listed = checksum.get().setTransactions().get() if known else snapshot.setTransactions()
+    found, each = {}, listed.iterator()
+    while each.hasNext():
+        one = each.next()
+        found[one.appId()] = one.version()
+    return found
 
 
 def _newest(spark: SparkSession, log: Any) -> Any:

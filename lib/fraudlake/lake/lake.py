@@ -12,6 +12,7 @@ A table has one rule for running its job again, and each write here names it:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ from fraudlake.options import absolute_lake, is_catalog
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
+log = logging.getLogger("fraudlake")
+
+_TRIES = 20  # of a MERGE beside others; a stream commits every few seconds
 _CONSTRAINT = "delta.constraints."  # the prefix that Delta keeps them under
 
 
@@ -266,7 +270,7 @@ class Lake:
         """Add the rows whose key is not in the table yet; return how many.
 
         Re-run rule: rows that stand are left as they are. Where nothing is new, nothing is
-        committed.
+        committed. Where another writer commits meanwhile, it is looked anew what stands.
 
         Parameters
         ----------
@@ -280,31 +284,54 @@ class Lake:
         target = self.spark.table(self.reference(table))
         existing = target.where(within).select(*keys)
         with cached(rows.join(existing, keys, "left_anti").select(*target.columns)) as new:
-            count = new.count()
-            if count:
-                same = " AND ".join(f"t.{k} = s.{k}" for k in keys)
-                with violations.told(self._name(table), table):
-                    self.spark.sql(
-                        f"MERGE INTO {self.reference(table)} t USING {{new}} s "
-                        f"ON {same} WHEN NOT MATCHED THEN INSERT *",
-                        new=new,
-                    )
-        return count
+            if not new.count():
+                return 0
+            same = " AND ".join(f"t.{k} = s.{k}" for k in keys)
+            merge = (
+                f"MERGE INTO {self.reference(table)} t USING {{new}} s "
+                f"ON {same} WHEN NOT MATCHED THEN INSERT *"
+            )
+            tries = 0
+            while True:
+                try:
+                    with violations.told(self._name(table), table):
+                        return self.spark.sql(merge, new=new).collect()[0]["num_inserted_rows"]
+                except delta_log.conflicts():
+                    if (tries := tries + 1) == _TRIES:
+                        raise
+                    log.info("%s: others wrote meanwhile, try %d", self._name(table), tries + 1)
 
-    def append_once(self, table: Table, rows: DataFrame, application: str, version: int) -> None:
+    def append_once(
+        self,
+        table: Table,
+        rows: DataFrame,
+        application: str,
+        version: int,
+        after: int | None = None,
+    ) -> bool:
         """Append, unless this application has committed this version or a later one.
 
         Re-run rule: a version not above the last committed one of the same application is skipped,
         so one application name stands for one logical write to one table.
+
+        Parameters
+        ----------
+        after
+            Version of the table for which the rows were chosen.
+
+        Returns
+        -------
+        bool
+            False: others have committed after that version, and nothing was appended.
         """
-        if not self.in_catalog:
-            path = self.path(table)
-            with violations.told(self._name(table), table):
-                if delta_log.append_once(self.spark, path, rows, application, version):
-                    return
-        writer = rows.select(*self._columns(table)).write.format("delta").mode("append")
-        writer = writer.option("txnAppId", application).option("txnVersion", version)
-        self._save(writer, table)
+        with violations.told(self._name(table), table):
+            return delta_log.append_once(
+                self.spark, self.location(table), rows, application, version, after
+            )
+
+    def applications(self, table: Table) -> set[str]:
+        """Names of the applications that have appended to the table (`append_once`)."""
+        return set(delta_log.applications(self.spark, self.location(table)))
 
     def summarise(self, table: Table) -> None:
         """Sum up the log where 500 commits came since the last time; not in a catalog.

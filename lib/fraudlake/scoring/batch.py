@@ -112,7 +112,7 @@ def score_range(
         if not in_service:
             remarks.append(not_in_service(model_version, champion))
         elif flagged:
-            new = undecided(lake, reached, start, end, model_version)
+            new = undecided(lake, reached, start, end, model, model_version)
             if new is not reached and (before := flagged - new.count()):
                 remarks.append(
                     f"{before} of {flagged} were decided by the version in service at their time: "

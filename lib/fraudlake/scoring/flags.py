@@ -64,11 +64,16 @@ def as_flags(rows: DataFrame, flagged: StructType, entities: Collection[str]) ->
 
 
 def undecided(
-    lake: Lake, rows: DataFrame, start: datetime | None, end: datetime | None, model_version: int
+    lake: Lake,
+    rows: DataFrame,
+    start: datetime | None,
+    end: datetime | None,
+    model: str,
+    model_version: int,
 ) -> DataFrame:
-    """Rows about transactions that no version but this one has decided.
+    """Rows about transactions that no model but this version of this one has decided.
 
-    A day (UTC) on which another version flagged had that one in service: whatever it scored of that
+    A day (UTC) on which another one flagged had that one in service: whatever it scored of that
     day it decided, flagged or not, and the day's alert budget is spent on it.
 
     Parameters
@@ -78,14 +83,15 @@ def undecided(
     """
     from pyspark.sql import functions as F
 
-    other, day = F.col("model_version") != model_version, F.to_date("event_time").alias("day")
+    other = (F.col("model") != model) | (F.col("model_version") != model_version)
+    day, named = F.to_date("event_time").alias("day"), ("model", "model_version")
     days = time_range(start and start - _DAY, end and end + _DAY)
     flags = lake.read(FLAGGED).where(days).where(other)
     if flags.isEmpty():
         return rows
-    served = flags.select(day, "model_version").distinct()
+    served = flags.select(day, *named).distinct()
     scores = lake.read(SCORES).where(time_range(start, end)).where(other)
-    scores = scores.select("tx_id", day, "model_version")
+    scores = scores.select("tx_id", day, *named)
     about = scores.join(F.broadcast(rows.select("tx_id")), "tx_id", "left_semi")
-    decided = about.join(F.broadcast(served), ["day", "model_version"], "left_semi")
+    decided = about.join(F.broadcast(served), ["day", *named], "left_semi")
     return rows.join(F.broadcast(decided.select("tx_id")), "tx_id", "left_anti")

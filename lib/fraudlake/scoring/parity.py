@@ -10,6 +10,7 @@ from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FLAGGED, SCORES
 from fraudlake.scoring.apply import score_rows
+from fraudlake.scoring.batch import MODEL
 from fraudlake.scoring.flags import undecided
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def compare(
     start: datetime | None,
     end: datetime | None,
     champion: int | None,
+    model: str = MODEL,
 ) -> dict[str, int]:
     """Score features afresh and hold the result against the tables.
 
@@ -35,6 +37,8 @@ def compare(
     champion
         The version in service. Of another one that flagged nothing in the range no flags are
         expected.
+    model
+        Name of the registered model.
 
     Returns
     -------
@@ -51,7 +55,8 @@ def compare(
     fresh = score_rows(features, files, None, ["tx_id"]).withColumnRenamed("score", "expected")
 
     def found(table_rows: DataFrame) -> DataFrame:
-        rows = table_rows.where(within).where(F.col("model_version") == model_version)
+        own = (F.col("model") == model) & (F.col("model_version") == model_version)
+        rows = table_rows.where(within).where(own)
         return rows.select("tx_id", "score")
 
     def counts(expected: DataFrame, rows: DataFrame, prefix: str) -> dict[str, int]:
@@ -76,7 +81,7 @@ def compare(
         if model_version != champion and flagged.isEmpty():
             reached = reached.where("false")
         missing = reached.join(flagged, "tx_id", "left_anti")
-        missing = undecided(lake, missing, start, end, model_version)
+        missing = undecided(lake, missing, start, end, model, model_version)
         reached = reached.join(flagged, "tx_id", "left_semi").unionByName(missing)
         flags = counts(reached, flagged, "flags_")
     return scores | {"flags": flags.pop("flags_rows")} | flags

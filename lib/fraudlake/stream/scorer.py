@@ -12,7 +12,7 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -170,7 +170,7 @@ class StreamScorer:
             raise self._refusal(checked.where(~good), batch_id, counts)
         if counts["quarantine"]:
             rows = checks.quarantine_rows(checked.where(~good), self.dataset)
-            self.lake.append_once(QUARANTINE, rows, self._application(QUARANTINE.name), batch_id)
+            self._append(QUARANTINE, {QUARANTINE.name: rows}, batch_id, self._not_quarantined)
         accepted = counts["records"] - counts["quarantine"] - counts["outside"]
         with ThreadPoolExecutor(1) as beside:
             published = beside.submit(_published, checked)
@@ -274,23 +274,26 @@ class StreamScorer:
         ]
         scored = [rows for rows, _ in made]
         new, flagged = made[0][1]
+
+        def unscored(rows: DataFrame) -> DataFrame:
+            return self._missing(SCORES, rows, within)
+
+        def unflagged(rows: DataFrame) -> DataFrame:
+            decider = self.model, decision.models[0][0]
+            missing = self._missing(FLAGGED, rows, within)
+            return undecided(self.lake, missing, _time(first), _time(last + 1), *decider)
+
         names = ["scores", *(f"scores/{version}" for version, _ in decision.models[1:])]
-        tables = [(name, SCORES, found) for name, found in zip(names, scored, strict=True)]
+        tables = [(SCORES, dict(zip(names, scored, strict=True)), unscored)]
         if decision.flags:
             rows = as_flags(scored[0].where(is_flag), self._flagged, self._entities)
-            tables.append(("flagged", FLAGGED, rows))
-        nothing_written = self.state.nothing_written_since(manifest)
+            tables.append((FLAGGED, {"flagged": rows}, unflagged))
+        standing = manifest.versions if self.state.nothing_written_since(manifest) else {}
         with ThreadPoolExecutor() as pool:
             writes = [pool.submit(history.remember, scored[0], batch_id)]
-            for name, table, found in tables:
-                missing = found if nothing_written else self._missing(table, found, within)
-                if table is FLAGGED and not nothing_written:
-                    version, _ = decision.models[0]
-                    missing = undecided(self.lake, missing, _time(first), _time(last + 1), version)
-                application = self._application(name)
-                writes.append(
-                    pool.submit(self.lake.append_once, table, missing, application, batch_id)
-                )
+            for table, frames, look in tables:
+                untouched = standing.get(table.name)
+                writes.append(pool.submit(self._append, table, frames, batch_id, look, untouched))
             for write in writes:
                 write.result()
         return Counter(scored=new, flagged=flagged if decision.flags else 0)
@@ -313,6 +316,44 @@ class StreamScorer:
         }
         scored = score_rows(features, files, threshold, list(own.values()), columns)
         return scored.withColumnsRenamed({alias: name for name, alias in own.items()})
+
+    def _append(
+        self,
+        table: Table,
+        frames: Mapping[str, DataFrame],
+        batch_id: int,
+        look: Callable[[DataFrame], DataFrame],
+        untouched: int | None = None,
+    ) -> None:
+        """Append what does not stand in a table yet, one commit after the other.
+
+        Whatever others commit between a look and the commit makes it look again.
+
+        Parameters
+        ----------
+        frames
+            Rows by the names of their applications.
+        look
+            Leaves out of rows what stands in the table.
+        untouched
+            Version of the table in which none of them can stand, so that nobody has to look.
+        """
+        for commits, (name, rows) in enumerate(frames.items()):
+            missing, after = rows, None if untouched is None else untouched + commits
+            application = self._application(name)
+            while after is None or not self.lake.append_once(
+                table, missing, application, batch_id, after
+            ):
+                # A look that sees more than this version is asked for once too often at worst.
+                after = self.lake.version(table)
+                missing = look(rows)
+
+    def _not_quarantined(self, rows: DataFrame) -> DataFrame:
+        """Bad records that no other stream has put there; alone, a stream does not look."""
+        if self.lake.applications(QUARANTINE) <= {self._application(QUARANTINE.name)}:
+            return rows
+        standing = self.lake.read(QUARANTINE).select("record_id")
+        return rows.join(standing, "record_id", "left_anti")
 
     def _missing(self, table: Table, rows: DataFrame, within: str) -> DataFrame:
         """Rows whose key is not in a table that others write too."""
