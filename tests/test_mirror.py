@@ -51,6 +51,7 @@ ELSEWHERE = {
     "stream/as_of": "stream/test_scorer",
     "stream/history": "stream/test_scorer",
     "stream/state": "stream/test_scorer",
+    "stream/writes": "stream/test_two_streams",
     "training/train": "training/test_end_to_end",
 }
 # Folders that mirror something else.

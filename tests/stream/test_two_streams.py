@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.stream.conftest import FIRST, keys_are_unique, scorer_on, written
+from tests.stream.conftest import FIRST, as_model, keys_are_unique, scorer_on, written
 
 from fraudlake.lake import Lake, delta_log
 from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES
+from fraudlake.stream import writes
 
 pytestmark = pytest.mark.usefixtures("planned_at_once")
 
@@ -44,10 +45,10 @@ def test_a_batch_job_beside_a_stream(
     rows = expected.lake.read(table)
     for number, batch in enumerate(batches):
         part = rows.where(f"tx_id % 2 = {number}")
-        writes = meanwhile(
+        others = meanwhile(
             monkeypatch, table, lambda part=part: begun_lake.insert_missing(table, part)
         )
-        monkeypatch.setattr(Lake, "append_once", writes[when])
+        monkeypatch.setattr(Lake, "append_once", others[when])
         scorer.process(batch, number)
         monkeypatch.undo()
     assert written(begun_lake) == (expected.scores, expected.flags)
@@ -62,8 +63,8 @@ def test_two_streams_at_one_moment(
     """The second, with a state and a model of its own, takes the same batch in between."""
     first = scorer_on(begun_lake, model)
     second = scorer_on(begun_lake, model, version=2, folder="stream_2")
-    writes = meanwhile(monkeypatch, table, lambda: second.process(batches[0], 0))
-    monkeypatch.setattr(Lake, "append_once", writes["within"])
+    others = meanwhile(monkeypatch, table, lambda: second.process(batches[0], 0))
+    monkeypatch.setattr(Lake, "append_once", others["within"])
     first.process(batches[0], 0)
     monkeypatch.undo()
     keys_are_unique(begun_lake)
@@ -77,11 +78,9 @@ def test_a_stream_with_a_shadow_looks_for_nothing_alone(
     monkeypatch, model, expected, begun_lake, batches
 ):
     """Two commits a batch to `scores`, and both are its own."""
-    from tests.stream.conftest import as_model
-
     shadow = as_model(model, 2)
     scorer = scorer_on(begun_lake, model, shadow=(shadow,), known={2: model})
-    monkeypatch.setattr(type(scorer), "_missing", None)
+    monkeypatch.setattr(writes, "not_standing", None)
     for number, batch in enumerate(batches):
         scorer.process(batch, number)
     monkeypatch.undo()

@@ -39,8 +39,8 @@ def append_once(
 ) -> bool:
     """Append in one commit with an application's transaction, unless that stands.
 
-    The commit carries the same `txn` as one of the public writer with `txnAppId` and `txnVersion`,
-    and clashes with one of the same application that comes in between.
+    The commit carries the same `txn` as one of Delta's public writer, and clashes with one of the
+    same application that comes in between.
 
     Parameters
     ----------

@@ -12,10 +12,11 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError, FraudlakeError
@@ -25,11 +26,12 @@ from fraudlake.ingest.files import readable
 from fraudlake.instants import left_open_range, time_range
 from fraudlake.lake import Lake
 from fraudlake.lake.frames import checkpointed
-from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES, Table
+from fraudlake.lake.tables import FLAGGED, QUARANTINE, SCORES
 from fraudlake.models import bundle
 from fraudlake.scoring.apply import score_rows
 from fraudlake.scoring.batch import MODEL, provenance
 from fraudlake.scoring.flags import as_flags, create_tables, undecided
+from fraudlake.stream import writes
 from fraudlake.stream.manifest import BatchManifest, Decision
 from fraudlake.stream.state import StreamState
 
@@ -170,7 +172,9 @@ class StreamScorer:
             raise self._refusal(checked.where(~good), batch_id, counts)
         if counts["quarantine"]:
             rows = checks.quarantine_rows(checked.where(~good), self.dataset)
-            self._append(QUARANTINE, {QUARANTINE.name: rows}, batch_id, self._not_quarantined)
+            application = self._application(QUARANTINE.name)
+            look = partial(writes.not_quarantined, self.lake, application)
+            writes.append(self.lake, QUARANTINE, {application: rows}, batch_id, look)
         accepted = counts["records"] - counts["quarantine"] - counts["outside"]
         with ThreadPoolExecutor(1) as beside:
             published = beside.submit(_published, checked)
@@ -276,25 +280,28 @@ class StreamScorer:
         new, flagged = made[0][1]
 
         def unscored(rows: DataFrame) -> DataFrame:
-            return self._missing(SCORES, rows, within)
+            return writes.not_standing(self.lake, SCORES, rows, within)
 
         def unflagged(rows: DataFrame) -> DataFrame:
+            missing = writes.not_standing(self.lake, FLAGGED, rows, within)
             decider = self.model, decision.models[0][0]
-            missing = self._missing(FLAGGED, rows, within)
             return undecided(self.lake, missing, _time(first), _time(last + 1), *decider)
 
         names = ["scores", *(f"scores/{version}" for version, _ in decision.models[1:])]
-        tables = [(SCORES, dict(zip(names, scored, strict=True)), unscored)]
+        frames = dict(zip(map(self._application, names), scored, strict=True))
+        tables = [(SCORES, frames, unscored)]
         if decision.flags:
             rows = as_flags(scored[0].where(is_flag), self._flagged, self._entities)
-            tables.append((FLAGGED, {"flagged": rows}, unflagged))
-        standing = manifest.versions if self.state.nothing_written_since(manifest) else {}
+            tables.append((FLAGGED, {self._application("flagged"): rows}, unflagged))
+        untouched = manifest.versions if self.state.nothing_written_since(manifest) else {}
         with ThreadPoolExecutor() as pool:
-            writes = [pool.submit(history.remember, scored[0], batch_id)]
+            begun = [pool.submit(history.remember, scored[0], batch_id)]
             for table, frames, look in tables:
-                untouched = standing.get(table.name)
-                writes.append(pool.submit(self._append, table, frames, batch_id, look, untouched))
-            for write in writes:
+                version = untouched.get(table.name)
+                begun.append(
+                    pool.submit(writes.append, self.lake, table, frames, batch_id, look, version)
+                )
+            for write in begun:
                 write.result()
         return Counter(scored=new, flagged=flagged if decision.flags else 0)
 
@@ -316,52 +323,6 @@ class StreamScorer:
         }
         scored = score_rows(features, files, threshold, list(own.values()), columns)
         return scored.withColumnsRenamed({alias: name for name, alias in own.items()})
-
-    def _append(
-        self,
-        table: Table,
-        frames: Mapping[str, DataFrame],
-        batch_id: int,
-        look: Callable[[DataFrame], DataFrame],
-        untouched: int | None = None,
-    ) -> None:
-        """Append what does not stand in a table yet, one commit after the other.
-
-        Whatever others commit between a look and the commit makes it look again.
-
-        Parameters
-        ----------
-        frames
-            Rows by the names of their applications.
-        look
-            Leaves out of rows what stands in the table.
-        untouched
-            Version of the table in which none of them can stand, so that nobody has to look.
-        """
-        for commits, (name, rows) in enumerate(frames.items()):
-            missing, after = rows, None if untouched is None else untouched + commits
-            application = self._application(name)
-            while after is None or not self.lake.append_once(
-                table, missing, application, batch_id, after
-            ):
-                # A look that sees more than this version is asked for once too often at worst.
-                after = self.lake.version(table)
-                missing = look(rows)
-
-    def _not_quarantined(self, rows: DataFrame) -> DataFrame:
-        """Bad records that no other stream has put there; alone, a stream does not look."""
-        if self.lake.applications(QUARANTINE) <= {self._application(QUARANTINE.name)}:
-            return rows
-        standing = self.lake.read(QUARANTINE).select("record_id")
-        return rows.join(standing, "record_id", "left_anti")
-
-    def _missing(self, table: Table, rows: DataFrame, within: str) -> DataFrame:
-        """Rows whose key is not in a table that others write too."""
-        from pyspark.sql import functions as F
-
-        keys = list(table.key)
-        standing = self.lake.read(table).where(within).select(*keys)
-        return rows.join(F.broadcast(standing), keys, "left_anti")
 
 
 def _time(micros: int) -> datetime:
