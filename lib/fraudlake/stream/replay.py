@@ -53,9 +53,10 @@ def slices(
     path = jvm.org.apache.hadoop.fs.Path
     files = path(folder).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     if not files.exists(path(folder, "_SUCCESS")):
-        masked = _without_cards(records, dataset)
-        timed = masked.withColumn("_time", checks.event_time(masked, dataset))
-        timed = timed.where(f"_time IS NULL OR ({time_range(start, end, '_time')})")
+        timed = records.withColumn("_time", checks.event_time(records, dataset))
+        timed = _without_cards(timed, dataset).where(
+            f"_time IS NULL OR ({time_range(start, end, '_time')})"
+        )
         number = F.floor(F.unix_seconds("_time") / int(every.total_seconds()))
         timed = timed.withColumn("event_slice", F.coalesce(number, F.lit(0)).cast("bigint"))
         writer = timed.drop("_time").repartition("event_slice").write.mode("overwrite")
