@@ -41,9 +41,10 @@ def test_a_crash_at_any_write_is_made_good(
         def append(self, target, *arguments):
             if target.name == table and when == "before":
                 raise CrashError
-            write(self, target, *arguments)
+            appended = write(self, target, *arguments)
             if target.name == table:
                 raise CrashError
+            return appended
 
         return append
 
@@ -92,9 +93,10 @@ def test_a_batch_run_again_is_decided_by_its_first_model(
     write = Lake.append_once
 
     def dying(self, target, *arguments):
-        write(self, target, *arguments)
+        appended = write(self, target, *arguments)
         if target.name == "scores":
             raise CrashError
+        return appended
 
     scorer = scorer_on(begun_lake, model)
     monkeypatch.setattr(Lake, "append_once", dying)

@@ -45,9 +45,10 @@ def test_a_batch_begun_in_the_shadow_stays_there(monkeypatch, model, begun_lake,
         pass
 
     def dying(self, target, *arguments):
-        write(self, target, *arguments)
+        appended = write(self, target, *arguments)
         if target is SCORES:
             raise CrashError
+        return appended
 
     monkeypatch.setattr(Lake, "append_once", dying)
     with pytest.raises(CrashError):
