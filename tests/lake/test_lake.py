@@ -216,8 +216,8 @@ def test_the_history_says_who_changed_rows_and_why(spark, lake):
     assert [c.version for c in commits] == [*range(lake.version(LABELS), 0, -1)]
     written = [c for c in commits if c.changes_rows]
     assert [(c.operation, c.notes) for c in written] == [
-        ("MERGE", {}),
-        ("MERGE", {"job": "one", "built": {"inputs": 3}}),
+        ("WRITE", {}),
+        ("WRITE", {"job": "one", "built": {"inputs": 3}}),
     ]
     assert spark.conf.get(METADATA, None) is None
 

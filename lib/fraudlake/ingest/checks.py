@@ -115,7 +115,7 @@ def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[
     values = [*carried, F.col("_corrupt"), F.col("_texts"), *typed]
 
     problems = [p for name, column in dataset.columns.items() for p in _problems(name, column)]
-    # A literal: MERGE replaces current_timestamp() in its source, which then misses Spark's cache.
+    # A literal: each query has a current_timestamp() of its own, and misses Spark's cache.
     late = F.col("event_time") > F.lit(now + timedelta(days=1))
     early = F.col("event_time") < F.lit(EARLIEST).cast("timestamp")
     problems += [

@@ -30,7 +30,7 @@ class Commit:
     Attributes
     ----------
     operation
-        What Delta calls it: `WRITE`, `MERGE`, `OPTIMIZE`, …
+        What Delta calls it: `WRITE`, `OPTIMIZE`, …
     notes
         What the job that made it wrote into its metadata; empty for what others wrote.
     """

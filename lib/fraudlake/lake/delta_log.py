@@ -12,7 +12,9 @@ gap, so a look whether the next one stands says the same.
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +29,29 @@ def version(spark: SparkSession, path: str) -> int:
 def applications(spark: SparkSession, path: str) -> dict[str, int]:
     """Applications that appended to the table, and the number of each one's last append."""
     return _applications(_newest(spark, _log(spark, path)))
+
+
+def append(spark: SparkSession, path: str, rows: DataFrame, after: int) -> int | None:
+    """Append in one commit rows that were chosen for a version of the table; none, no commit.
+
+    The commit reads the whole table of that version, so Delta refuses it where any other came in
+    between.
+
+    Returns
+    -------
+    int or None
+        Rows; None: there is a commit after that version, and nothing was appended.
+    """
+    log = _log(spark, path)
+    newest = _newest(spark, log)
+    if newest.version() != after:
+        return None
+    transaction, actions, commit = _written(spark, log, newest, rows)
+    transaction.readWholeTable()
+    each, number = actions.iterator(), 0
+    while each.hasNext():
+        number += json.loads(each.next().stats())["numRecords"]
+    return number if not number or commit(actions) else None
 
 
 def append_once(
@@ -45,46 +70,57 @@ def append_once(
     Parameters
     ----------
     after
-        The table's version for which the rows were chosen. The commit reads the whole table then,
-        so Delta refuses it where any other came in between.
+        The table's version for which the rows were chosen: as in `append`.
 
     Returns
     -------
     bool
         False: there is a commit after that version; nothing was appended.
     """
-    jvm = _jvm(spark)
-    none, delta = jvm.scala.Option.empty(), jvm.org.apache.spark.sql.delta
-    log = _log(spark, path)
+    jvm, log = _jvm(spark), _log(spark, path)
     newest = _newest(spark, log)
     if _applications(newest).get(application, -1) >= number:
         return True
     if after not in (None, newest.version()):
         return False
-    transaction = log.startTransaction(none, jvm.scala.Some(newest))
+    transaction, actions, commit = _written(spark, log, newest, rows)
     if after is not None:
         transaction.readWholeTable()
-    chosen = rows.select(*newest.schema().fieldNames())
-    append, nothing = jvm.org.apache.spark.sql.SaveMode.Append, jvm.PythonUtils.toScalaMap({})
-    session = spark._jsparkSession  # noqa: SLF001
-    options = delta.DeltaOptions(nothing, session.sessionState().conf())
-    write = delta.commands.WriteIntoDelta(
-        log, append, options, jvm.PythonUtils.toSeq([]), nothing, chosen._jdf,
-        none, none, False,
-    )  # fmt: skip
-    actions = write.write(transaction, session, none, False)
     now = jvm.scala.Some(int(time.time() * 1000))
-    mark = delta.actions.SetTransaction(application, number, now)
+    mark = jvm.org.apache.spark.sql.delta.actions.SetTransaction(application, number, now)
     transaction.readTxn().append(jvm.PythonUtils.toSeq([application]))
-    operation = getattr(delta, "DeltaOperations$Write")
-    try:
-        transaction.commit(actions.appended(mark), operation(append, *[none] * 8), nothing)
-    except conflicts():
-        return False
-    return True
+    return commit(actions.appended(mark))
 
 
-def conflicts() -> tuple[type[Exception], ...]:
+def _written(
+    spark: SparkSession, log: Any, newest: Any, rows: DataFrame
+) -> tuple[Any, Any, Callable[[Any], bool]]:
+    """A transaction whose files are written: itself, its actions, and what commits them.
+
+    That one says whether Delta took them: no where another commit came in between.
+    """
+    jvm, session = _jvm(spark), spark._jsparkSession  # noqa: SLF001
+    none, delta = jvm.scala.Option.empty(), jvm.org.apache.spark.sql.delta
+    transaction = log.startTransaction(none, jvm.scala.Some(newest))
+    mode, nothing = jvm.org.apache.spark.sql.SaveMode.Append, jvm.PythonUtils.toScalaMap({})
+    options = delta.DeltaOptions(nothing, session.sessionState().conf())
+    chosen = rows.select(*newest.schema().fieldNames())
+    write = delta.commands.WriteIntoDelta(
+        log, mode, options, jvm.PythonUtils.toSeq([]), nothing, chosen._jdf, none, none, False
+    )
+
+    def commit(actions: Any) -> bool:
+        operation = getattr(delta, "DeltaOperations$Write")
+        try:
+            transaction.commit(actions, operation(mode, *[none] * 8), nothing)
+        except _conflicts():
+            return False
+        return True
+
+    return transaction, write.write(transaction, session, none, False), commit
+
+
+def _conflicts() -> tuple[type[Exception], ...]:
     """What Delta says to a commit that read what another one, in between, has changed."""
     from delta import exceptions
 

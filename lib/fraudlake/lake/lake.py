@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from fraudlake.errors import DataError
 from fraudlake.lake import commits, delta_log, violations
 from fraudlake.lake.commits import Commit
-from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FEATURES, REASONS_TYPE, TRANSACTIONS, Table
 from fraudlake.options import absolute_lake, is_catalog
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fraudlake")
 
-_TRIES = 20  # of a MERGE beside others; a stream commits every few seconds
+_TRIES = 20  # to write beside others; a stream commits every few seconds
 _CONSTRAINT = "delta.constraints."  # the prefix that Delta keeps them under
 
 
@@ -275,31 +274,25 @@ class Lake:
         Parameters
         ----------
         rows
-            Columns of the table, each key once.
+            Columns of the table, each key once. They are computed once, unless others write.
         within
             SQL condition on the table that all of `rows` meet (a range of `event_time`, say), so
             that only that part of the table is read.
         """
         keys = list(table.key)
-        target = self.spark.table(self.reference(table))
-        existing = target.where(within).select(*keys)
-        with cached(rows.join(existing, keys, "left_anti").select(*target.columns)) as new:
-            if not new.count():
-                return 0
-            same = " AND ".join(f"t.{k} = s.{k}" for k in keys)
-            merge = (
-                f"MERGE INTO {self.reference(table)} t USING {{new}} s "
-                f"ON {same} WHEN NOT MATCHED THEN INSERT *"
-            )
-            tries = 0
-            while True:
-                try:
-                    with violations.told(self._name(table), table):
-                        return self.spark.sql(merge, new=new).collect()[0]["num_inserted_rows"]
-                except delta_log.conflicts():
-                    if (tries := tries + 1) == _TRIES:
-                        raise
-                    log.info("%s: others wrote meanwhile, try %d", self._name(table), tries + 1)
+        for _ in range(_TRIES):
+            version = self.version(table)
+            standing = self.read(table, version).where(within).select(*keys)
+            new = rows.join(standing, keys, "left_anti")
+            with violations.told(self._name(table), table):
+                number = delta_log.append(self.spark, self.location(table), new, version)
+            if number is not None:
+                return number
+            log.info("%s: others wrote meanwhile, once more", self._name(table))
+        raise DataError(
+            f"{self._name(table)} under {self.root}: got commits of others with each of {_TRIES} "
+            "tries to write, expected one without; run the job again when they have done"
+        )
 
     def append_once(
         self,
