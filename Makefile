@@ -1,7 +1,7 @@
 # Everything starts here. `make help` lists the targets; each sets up what it needs.
 #
 #   make setup ACCELERATOR=gpu    for a machine with an NVIDIA device and a CUDA toolkit
-#   make test ARGS="-k windows"   some tests only; WORKERS=0: in one process
+#   make test ARGS="-k windows"   some tests only; WORKERS=0: in one process (proofs alike)
 #   make lock UPGRADE=1           newest versions that pyproject.toml allows
 
 .DEFAULT_GOAL := help
@@ -10,8 +10,9 @@ ARGS ?=
 WORKERS ?= 2
 IMAGE ?= fraudlake:0.1.0
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test lint format docs lock standalone-up standalone-down kafka-up kafka-down \
+.PHONY: help setup demo test proofs lint format docs lock standalone-up standalone-down kafka-up kafka-down \
   image clean
 
 help: ## This list
@@ -23,8 +24,11 @@ setup: ## Make .venv: Python packages, Horovod, Delta's and Kafka's JARs (does o
 demo: setup ## Raw transactions to flagged ones with reasons, on this machine; lake in build/demo/lake
 	$(BIN)/fraudlake demo $(ARGS)
 
-test: setup ## All tests (ARGS="-m 'not slow'" for the quick ones)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+test: setup ## The tests; `make proofs` has those marked slow
+	$(PYTEST) -m "not slow" $(ARGS)
+
+proofs: setup ## Heavier tests: kills, months of real payments, every place of a crash
+	$(PYTEST) -m slow $(ARGS)
 
 lint: setup ## Style and types: ruff, mypy
 	$(BIN)/ruff check .

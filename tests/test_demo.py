@@ -11,7 +11,7 @@ from fraudlake import job
 from fraudlake.lake import Lake
 from fraudlake.lake.tables import METRICS, TABLES
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,7 @@ def test_demo(demo):
     assert json.loads(json.dumps(result, default=str))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ingest", "features", "train", "score", "stream"])
 def test_a_second_run_changes_no_table(spark, demo, name):
     """Each job again on the same input: no table has another row, not even `metrics`."""

@@ -83,6 +83,7 @@ def other(spark, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem)
 def test_notebook(other, path, notebook):
     said, names = notebook(path, other / "lake", other / "features.yaml")

@@ -12,6 +12,8 @@ from fraudlake.features.kernels.events import Events
 from fraudlake.features.oracle import oracle
 from fraudlake.features.windows import windows
 
+pytestmark = pytest.mark.slow
+
 DAY = 86_400_000_000
 COLUMNS = {
     "TRANSACTION_ID": "tx_id",

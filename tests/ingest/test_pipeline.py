@@ -187,7 +187,10 @@ def strings_of(root):
         yield path.read_text()
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    "kind",
+    ["jsonl", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("csv", "parquet"))],
+)
 def test_ten_thousand_records_of_which_two_thousand_are_broken(spark, tmp_path, described, kind):
     raw = tmp_path / "raw"
     raw.mkdir()
@@ -389,6 +392,7 @@ def test_unknown_and_absent_fields_are_told_and_ignored_ones_are_not(lake, tmp_p
     assert (result["unknown_fields"], result["absent_fields"]) == ([], ["known", "lat"])
 
 
+@pytest.mark.slow
 def test_a_month_of_the_handbook(spark, lake, handbook):
     result = job.call(
         "ingest", spark, lake=lake.root, dataset="handbook", input=handbook / "2018-04.parquet"

@@ -245,7 +245,6 @@ def test_tracking_uri_of_a_folder(tmp_path, monkeypatch):
     assert tracking_uri(str(tmp_path / "lake")) == f"sqlite:///{tmp_path}/lake-mlflow/mlflow.db"
 
 
-@pytest.mark.slow
 def test_two_processes_may_create_the_database_at_once(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     program = (

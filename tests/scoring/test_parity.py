@@ -53,6 +53,7 @@ def disordered(world):
     return [rows.iloc[part] for part in np.array_split(np.arange(len(rows)), 4)]
 
 
+@pytest.mark.slow
 def test_disorder_equals_what_was_known(
     spark, world, model, expected, fresh_lake, disordered, monkeypatch
 ):

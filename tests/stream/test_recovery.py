@@ -30,7 +30,12 @@ def first_batch_is_there_once(lake, expected, first_scores):
 
 @pytest.mark.parametrize(
     ("when", "table"),
-    [("before", "quarantine"), ("after", "seen"), ("after", "scores"), ("after", "flagged")],
+    [
+        ("before", "quarantine"),
+        ("after", "scores"),
+        pytest.param("after", "seen", marks=pytest.mark.slow),
+        pytest.param("after", "flagged", marks=pytest.mark.slow),
+    ],
 )
 def test_a_crash_at_any_write_is_made_good(
     monkeypatch, model, expected, first_scores, begun_lake, batches, when, table

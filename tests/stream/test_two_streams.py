@@ -35,8 +35,15 @@ def meanwhile(monkeypatch, table, others):
     return {"before": appended, "within": within}
 
 
-@pytest.mark.parametrize("when", ["before", "within"])
-@pytest.mark.parametrize("table", [SCORES, FLAGGED], ids=lambda table: table.name)
+@pytest.mark.parametrize(
+    ("table", "when"),
+    [
+        (SCORES, "within"),
+        pytest.param(SCORES, "before", marks=pytest.mark.slow),
+        pytest.param(FLAGGED, "within", marks=pytest.mark.slow),
+    ],
+    ids=lambda word: getattr(word, "name", word),
+)
 def test_a_batch_job_beside_a_stream(
     monkeypatch, model, expected, begun_lake, batches, table, when
 ):
@@ -56,7 +63,11 @@ def test_a_batch_job_beside_a_stream(
     assert not scorer.state._manifest(1).sole_writer
 
 
-@pytest.mark.parametrize("table", [QUARANTINE, SCORES, FLAGGED], ids=lambda table: table.name)
+@pytest.mark.parametrize(
+    "table",
+    [FLAGGED, *(pytest.param(table, marks=pytest.mark.slow) for table in (QUARANTINE, SCORES))],
+    ids=lambda table: table.name,
+)
 def test_two_streams_at_one_moment(
     monkeypatch, model, expected, first_scores, begun_lake, batches, table
 ):

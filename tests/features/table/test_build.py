@@ -97,6 +97,7 @@ def test_job_builds_once_and_converges_after_every_change(spark, filled):
     assert not set(stale) <= set(rebuilt)
 
 
+@pytest.mark.slow
 def test_ranges_add_up_to_the_whole(filled):
     feature_set, dataset = load_feature_set("handbook"), load_dataset("handbook")
     cuts = [None, START + 13 * DAY, None]
