@@ -20,7 +20,8 @@ def _decay(windows: Windows, feature: Feature) -> Floats:
     Forward decay (Cormode, Shkapenyuk, Srivastava and Xu, Forward Decay, 2009): an event's weight
     depends on its own time and a landmark alone. Landmarks are the multiples of the half-life since
     1970; within such a cell an event weighs 2^(its place in the cell), an integer of 2⁻³⁰, so
-    a cell's sum is exact. Cells are added from the oldest to the newest, halving on the way.
+    a cell's sum is exact. Cells are added from the oldest to the newest, halving on the way. The
+    result is within 2⁻³⁰ of the sum of the parts' sizes, however they cancel out.
     """
     events, column, half = windows.events, feature.column, feature.half_life
     weighted = windows.once(f"decay {half}", column, lambda: _weighted(windows, column, half))
