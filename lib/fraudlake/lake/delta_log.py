@@ -40,7 +40,7 @@ def append(spark: SparkSession, path: str, rows: DataFrame, after: int) -> int |
     Returns
     -------
     int or None
-        Rows; None: there is a commit after that version, and nothing was appended.
+        Rows appended; None: there is a commit after that version, and nothing was appended.
     """
     log = _log(spark, path)
     newest = _newest(spark, log)
@@ -51,7 +51,9 @@ def append(spark: SparkSession, path: str, rows: DataFrame, after: int) -> int |
     each, number = actions.iterator(), 0
     while each.hasNext():
         number += json.loads(each.next().stats())["numRecords"]
-    return number if not number or commit(actions) else None
+    if number and not commit(actions):
+        return None
+    return number
 
 
 def append_once(
