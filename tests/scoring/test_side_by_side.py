@@ -156,9 +156,12 @@ def stream(shop, lake, name, start=CUTOVER):
     )  # fmt: skip
 
 
-def test_one_set_after_the_other(shop, shop_lake, models):
-    """The one with more columns first, which it once left to the other in `flagged`."""
-    first, second = "wide", "narrow"
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("wide", "narrow"), pytest.param("narrow", "wide", marks=pytest.mark.slow)],
+)
+def test_one_set_after_the_other(shop, shop_lake, models, first, second):
+    """Whichever comes first, in batch or as a stream, `flagged` names entities and no feature."""
     models.serving = VERSIONS[first]
     assert score(shop_lake, first)["rows"] == 60
     models.serving = VERSIONS[second]
