@@ -12,7 +12,7 @@ IMAGE ?= fraudlake:0.1.0
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test proofs lint format docs lock standalone-up standalone-down kafka-up kafka-down \
+.PHONY: help setup demo test proofs peers lint format docs lock standalone-up standalone-down kafka-up kafka-down \
   image clean
 
 help: ## This list
@@ -29,6 +29,9 @@ test: setup ## The tests; `make proofs` has those marked slow
 
 proofs: setup ## Heavier tests: kills, months of real payments, every place of a crash
 	$(PYTEST) -m slow $(ARGS)
+
+peers: setup ## What benchmarks/windows compares with: DuckDB, Polars, delta-rs
+	@bash scripts/peers.sh
 
 lint: setup ## Style and types: ruff, mypy
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ compile gpu.txt pyproject.toml --extra gpu --extra dev --no-emit-package nvidia-
 compile build.txt requirements/build.in "$@"
 compile backend.txt requirements/backend.in "$@"
 compile horovod.txt requirements/horovod.in --no-deps "$@"
+compile peers.txt requirements/peers.in --constraint requirements/cpu.txt "$@"
 compile uv.txt requirements/uv.in "$@"
 
 if grep -nE '://|^--(index|extra-index|find-links)' requirements/*.txt; then

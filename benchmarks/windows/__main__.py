@@ -7,8 +7,7 @@ files (1 % of the rows late, 1 % doubled) to a table on disk. Before a time is p
 checked: one row a payment, and the 12 columns of a few hundred payments, the busiest terminal's
 among them, as a plain loop over the payments gives them. `skew` is the exponent of Zipf's law over
 terminals; with `handbook=FOLDER copies=7` the payments are the Handbook's, seven times over with
-other ids. DuckDB and Polars are not among the project's own packages:
-`python3 -m pip --python .venv/bin/python install duckdb polars`.
+other ids. `make peers` installs DuckDB and Polars, which no job of the project needs.
 """
 
 from __future__ import annotations
