@@ -15,6 +15,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
+from dataclasses import replace
 
 import psutil
 from pyspark.sql import Window
@@ -23,10 +24,11 @@ from pyspark.sql import functions as F
 from fraudlake import session
 from fraudlake.datasets import load_dataset
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.batch.hot_keys import find_skewed_keys
+from fraudlake.features.batch.survey import survey
 from fraudlake.features.definition.feature_set import FeatureSet, load_feature_set
 from fraudlake.features.table.build import build
 from fraudlake.lake import Lake
+from fraudlake.lake.scan import Scan
 from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS
 
 DATASET = load_dataset("handbook")
@@ -123,7 +125,6 @@ def increments(spark, folder, rows, days, hot):
 def hot_key(spark, folder, rows, days):
     payments(spark, rows, days, 1.0).write.parquet(f"{folder}/hot")
     frame = spark.read.parquet(f"{folder}/hot")
-    nothing = frame.where("false")
     print(f"\none terminal, {rows} rows")
     print(f"{'window':<8}{'uncut':>10}{'cut':>10}{'slices':>8}{'memory':>18}")
     for window in ("1h", "1d", "30d", "365d"):
@@ -134,9 +135,9 @@ def hot_key(spark, folder, rows, days):
         }
         feature_set = FeatureSet.model_validate({"features": [block]})
         seconds, memory, sums = [], [], set()
-        slicing = find_skewed_keys(frame, feature_set, DATASET.entities)
-        for chosen in ({}, slicing):
-            made = compute(frame, lambda _: nothing, None, feature_set, DATASET.entities, chosen)
+        seen = survey(Scan(frame), feature_set, DATASET.entities)
+        for chosen in (replace(seen, slicing={}), seen):
+            made = compute(frame, None, None, feature_set, DATASET.entities, chosen)
             with Peak() as peak:
                 took, row = timed(made.selectExpr("bit_xor(xxhash64(*))", "count(*)").first)
             seconds.append(took)
@@ -144,7 +145,7 @@ def hot_key(spark, folder, rows, days):
             sums.add(tuple(row))
         assert len(sums) == 1, "slices give other values"
         span = days * 86_400_000_000
-        slices = -(-span // slicing["terminal"].length) if slicing else 1
+        slices = -(-span // seen.slicing["terminal"].length) if seen.slicing else 1
         print(
             f"{window:<8}{seconds[0]:>8.1f} s{seconds[1]:>8.1f} s{slices:>8}"
             f"{memory[0]:>9.0f}{memory[1]:>6.0f} MB"
@@ -161,8 +162,7 @@ def beside_spark(spark, folder):
         path = f"{folder}/beside{rows}"
         payments(spark, rows, 365, 1.0).write.parquet(path)
         frame = spark.read.parquet(path)
-        nothing = frame.where("false")
-        ours = compute(frame, lambda _, n=nothing: n, None, feature_set, DATASET.entities)
+        ours = compute(frame, None, None, feature_set, DATASET.entities)
         own = frame.select(
             "tx_id",
             F.count("*").over(frame_of).alias(feature_set.features[0].name),

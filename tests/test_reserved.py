@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 
 from fraudlake import cli, job, reserved
 from fraudlake.datasets import EVENT_COLUMNS, load_dataset
-from fraudlake.features.batch import hot_keys
+from fraudlake.features.batch import survey
 from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.features.state.stores import Store
 from fraudlake.ingest import checks, pipeline
@@ -246,7 +246,7 @@ def test_all_the_way(spark, conf, rows, frames, monkeypatch):
     history = job.call("ingest", spark, **keys, dataset=here["dataset"], input=conf / "history")
     assert history["transactions"] == history["records"] > 2000
 
-    monkeypatch.setattr(hot_keys, "_BURDEN", 40)
+    monkeypatch.setattr(survey, "_BURDEN", 40)
     built = job.call("features", spark, **keys, **here)
     assert built["rows"] == history["records"]
     trained = job.call(

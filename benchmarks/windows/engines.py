@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow.parquet import ParquetFile
+
 DAYS = (1, 7, 30)
 DELAY = 7
 DAY = 86_400_000_000
@@ -23,29 +27,49 @@ def columns() -> list[str]:
 
 
 def fraudlake(source: Path, target: Path) -> None:
-    """The kernels of this project, which take a double once, to a Delta table."""
+    """The kernels of this project, which take a double once, to the table `features` of a lake."""
     from fraudlake import session
-    from fraudlake.features.batch.compute import compute
+    from fraudlake.datasets import load_dataset
+    from fraudlake.features.batch.compute import Batch, brought_home, feature_columns, own_columns
+    from fraudlake.features.batch.survey import survey
     from fraudlake.features.definition.feature_set import load_feature_set
-    from fraudlake.features.labels import statements_about_frauds
+    from fraudlake.features.stages import Result
+    from fraudlake.features.table.files import WRITTEN, ByDay, WriteFile, collected
+    from fraudlake.features.table.layout import files_of
+    from fraudlake.lake import Lake
+    from fraudlake.lake.scan import Scan, shared_out
+    from fraudlake.lake.tables import FEATURES
 
     spark = session.open_spark("windows", **_spark())
-    rows = _payments(spark, source)
-    # Who says nothing of a payment does not call it fraud; what is said twice is nothing new.
-    labels = spark.read.parquet(str(source)).where("fraud = 1").selectExpr(
-        "tx_id", "true AS is_fraud", "event_time + INTERVAL 7 DAYS AS known_at",
-        "'bank' AS source",
+    raw = spark.read.parquet(str(source))
+    files = [(str(path), ParquetFile(path).metadata.num_rows) for path in source.glob("*.parquet")]
+    rows = Scan(raw, shared_out(sorted(files)))
+
+    def told(batches):
+        """Statements about the frauds, a week later; who says nothing does not call it fraud."""
+        for batch in batches:
+            frauds = batch.filter(pc.equal(batch["fraud"], 1))
+            known = pc.add(frauds["event_time"].cast("int64"), 7 * DAY)
+            columns = {
+                "tx_id": frauds["tx_id"],
+                "is_fraud": pa.array([True] * len(frauds), pa.bool_()),
+                "known_at": known.cast(pa.timestamp("us", "UTC")),
+                "source": pa.array(["bank"] * len(frauds), pa.string()),
+            }
+            yield pa.record_batch(columns)
+
+    said = "tx_id bigint, is_fraud boolean, known_at timestamp, source string"
+    labels = rows.mapped(["tx_id", "event_time", "fraud"], told, said)
+    handbook, dataset = load_feature_set("handbook"), load_dataset("handbook")
+    lake = Lake(spark, str(target.parent), target.name)
+    lake.create(FEATURES, dataset.entity_types() | feature_columns(handbook))
+    seen = survey(rows, handbook, dataset.entities)
+    result = Result(own_columns(dataset.entities), tuple(handbook.features))
+    made = brought_home(
+        Batch(rows, None, labels, handbook, dataset.entities, seen), ByDay(files_of(seen.days)),
+        result.reads, WriteFile(lake.file_writer(FEATURES), result, handbook.hash), WRITTEN,
     )  # fmt: skip
-    few = statements_about_frauds(
-        labels
-    ).cache()  # as the build does: Spark broadcasts what it knows is small
-    few.count()
-    entities = {"customer": "customer_id", "terminal": "terminal_id"}
-    nothing = rows.where("false")
-    found = compute(rows, lambda _: nothing, few, load_feature_set("handbook"), entities)
-    # As the table `features` has it.
-    writer = found.write.option("delta.dataSkippingStatsColumns", "tx_id,event_time")
-    writer.format("delta").save(str(target))
+    lake.replace_files(FEATURES, collected(made).files)
     spark.stop()
 
 
@@ -57,7 +81,7 @@ def spark_range(source: Path, target: Path) -> None:
     from fraudlake import session
 
     spark = session.open_spark("windows", **_spark())
-    rows = _payments(spark, source).dropDuplicates(["tx_id"])
+    rows = spark.read.parquet(str(source)).dropDuplicates(["tx_id"])
     rows = rows.withColumn("micros", F.unix_micros("event_time"))
     cents = (F.col("amount") * 100).cast("bigint")
     by_customer = Window.partitionBy("customer_id").orderBy("micros")
@@ -141,8 +165,3 @@ ENGINES = {"fraudlake": fraudlake, "spark": spark_range, "duckdb": duckdb, "pola
 
 def _spark() -> dict[str, str]:
     return {"spark.master": "local[2]", "spark.driver.memory": "8g"}
-
-
-def _payments(spark, source: Path):
-    rows = spark.read.parquet(str(source))
-    return rows.withColumn("amount", (rows["cents"] / 100).cast("decimal(18,2)"))

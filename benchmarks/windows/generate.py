@@ -18,6 +18,13 @@ PIECE = 1_000_000
 FRAUD = 0.009
 
 
+def _amount(cents: pa.ChunkedArray) -> pa.Array:
+    """The same in units of 100 cents: a decimal is an integer of 128 bits, here never negative."""
+    halves = np.zeros((len(cents), 2), np.int64)
+    halves[:, 0] = cents.to_numpy()
+    return pa.Array.from_buffers(pa.decimal128(18, 2), len(cents), [None, pa.py_buffer(halves)])
+
+
 @dataclass(frozen=True)
 class World:
     """What is generated.
@@ -113,7 +120,8 @@ class World:
         folder.mkdir(parents=True)
         waiting: list[pa.Table] = []
         number, payments = 0, 0
-        for number, piece in enumerate(self.pieces()):
+        for number, plain in enumerate(self.pieces()):
+            piece = plain.append_column("amount", _amount(plain["cents"]))
             random = np.random.default_rng([self.seed, number, 1])
             draw = random.random(len(piece))
             payments += len(piece)

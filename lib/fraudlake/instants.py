@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, PlainSerializer
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
 # What lies before it by the longest length of time is still a time.
 _FIRST_YEAR, _CENTURY = 1900, timedelta(days=36500)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -75,6 +76,16 @@ Duration = Annotated[
 Instant = Annotated[
     datetime, BeforeValidator(parse_instant), PlainSerializer(format_instant, return_type=str)
 ]
+
+
+def microseconds(value: datetime) -> int:
+    """Microseconds since 1970 UTC, of an instant that is UTC unless it names an offset.
+
+    >>> microseconds(datetime(1970, 1, 2))
+    86400000000
+    """
+    instant = value.replace(tzinfo=UTC) if value.tzinfo is None else value
+    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def range_problems(given: Mapping[str, Any], start: str, end: str) -> list[str]:

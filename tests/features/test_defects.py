@@ -1,5 +1,6 @@
 """Defects that well-known feature stores have or had, as tests of ours."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -8,10 +9,12 @@ import pytest
 
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import DataError
+from fraudlake.features.batch.addresses import TimeSlicing
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.exchange import TimeSlicing
+from fraudlake.features.batch.survey import Survey
 from fraudlake.features.kernels.events import Events
 from fraudlake.features.operations import OPERATIONS
+from fraudlake.features.table import build as build_module
 from fraudlake.features.table.build import build
 from fraudlake.features.table.layout import by_time
 from fraudlake.features.windows import windows
@@ -97,12 +100,12 @@ def test_4_a_task_run_again_sends_each_row_to_the_same_place(spark, world, featu
         {"entity": "terminal", "operations": [{"rate": "fraud"}], "windows": ["1d"], "delay": "7d"},
     )
     day = 86_400_000_000
-    slicing = {"customer": TimeSlicing((0, 1), 2 * day, day)}
+    seen = Survey(0, 0, {}, 2, {"customer": TimeSlicing((0, 1), 2 * day, day)})
     said = spark.createDataFrame(statements)
 
     def found(rows, partitions):
         frame = spark.createDataFrame(rows, SCHEMA).repartition(partitions, "tx_id")
-        made = compute(frame, lambda _: frame.where("false"), said, features, entities, slicing)
+        made = compute(frame, None, said, features, entities, seen)
         return by_time(made, frame)
 
     forth, back = found(transactions, 2), found(transactions[::-1], 3)
@@ -198,6 +201,13 @@ def test_7_a_write_that_loses_rows_fails_the_run(lake, feature_set, monkeypatch)
         first = rows.where("tx_id = 1")
         write(self, table, rows.where("tx_id <> 5").unionByName(first), within)
 
+    other = build_module.collected
+    monkeypatch.setattr(build_module, "collected", lambda made: replace(other(made), which=7))
+    with pytest.raises(DataError, match=r"got 6 rows, expected .* 6 transactions.* was written"):
+        build(lake, features, load_dataset("handbook"))
+    assert lake.read(FEATURES).count() == 0
+    # Through Spark, whatever the reason.
+    monkeypatch.setattr(Lake, "file_writer", lambda *_: None)
     monkeypatch.setattr(Lake, "replace_where", lossy)
     with pytest.raises(DataError, match="got 6 rows, expected one for each of 6 transactions"):
         build(lake, features, load_dataset("handbook"))

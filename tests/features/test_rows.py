@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.features.test_plans import ENTITIES, TYPES, bits, blocks
 
+from fraudlake.features.batch.addresses import AsTheyCame, EntityWindows
+from fraudlake.features.batch.fan_out import FanOutTask
+from fraudlake.features.batch.home import HomeTask
 from fraudlake.features.batch.partition import PartitionTask
 from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.features.exchange import Exchange, PackTask, unpacked
@@ -79,13 +82,13 @@ def table(rows):
     return pa.table({n: pa.array([r[n] for r in rows], kinds[k]) for n, k in TYPES.items()})
 
 
-def chain_of(**more):
+def chain_of():
     result = Result({"tx_id": "tx_id"}, tuple(CHOSEN.features))
     by_entity = CHOSEN.by_entity()
     return stages(
         by_entity,
         {
-            e: Exchange(e, tuple(fs[0].keys(ENTITIES)), PARTITIONS, PARTITIONS, **more)
+            e: Exchange(e, tuple(fs[0].keys(ENTITIES)), PARTITIONS, PARTITIONS)
             for e, fs in by_entity.items()
         },
         result,
@@ -98,11 +101,14 @@ def shuffled(packed):
 
 def by_batch(rows):
     """As Spark would run it, without Spark."""
-    chain = chain_of()
-    packed = PackTask(chain[0].exchange, target=True)(iter(table(rows).to_batches(3)))
-    for stage in chain:
-        packed = list(PartitionTask(stage)(iter(shuffled(packed))))
-    return pa.Table.from_batches(packed).to_pylist()
+    result = Result({"tx_id": "tx_id"}, tuple(CHOSEN.features))
+    windows = {
+        n: EntityWindows(tuple(fs[0].keys(ENTITIES)), tuple(fs), PARTITIONS)
+        for n, fs in enumerate(CHOSEN.by_entity().values())
+    }
+    out = FanOutTask(AsTheyCame(1), tuple(result.reads), windows)
+    moving = PartitionTask(windows)(out(iter(table(rows).to_batches(3))))
+    return pa.Table.from_batches(HomeTask(windows, result.batches)(moving)).to_pylist()
 
 
 def by_stream(rows, folder):
@@ -113,8 +119,8 @@ def by_stream(rows, folder):
         ("w0", (), [row for row in rows if row["tx_id"] not in late]),
         ("b0", ("w0",), [row for row in rows if row["tx_id"] in late]),
     ):
-        chain = chain_of(fixed=True)
-        packed = list(PackTask(chain[0].exchange, target=True)(iter(table(part).to_batches())))
+        chain = chain_of()
+        packed = list(PackTask(chain[0].exchange)(iter(table(part).to_batches())))
         for number, stage in enumerate(chain):
             buckets = dict(unpacked(iter(shuffled(packed))))
             runs = RunPaths(str(folder / str(number)), known, new, PARTITIONS)
@@ -130,9 +136,9 @@ def by_single(rows, folder):
     """All but the last are remembered; the last is asked for."""
     *_, last = rows
     runs = {}
-    for number, stage in enumerate(chain_of(fixed=True)):
+    for number, stage in enumerate(chain_of()):
         store = RunPaths(str(folder / str(number)), (), "w0", PARTITIONS)
-        packed = list(PackTask(stage.exchange, target=True)(iter(table(rows[:-1]).to_batches())))
+        packed = list(PackTask(stage.exchange)(iter(table(rows[:-1]).to_batches())))
         buckets = dict(unpacked(iter(shuffled(packed))))
         task = WindowsTask(store, stage, answers=False)
         for partition in range(PARTITIONS):

@@ -11,10 +11,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fraudlake.features.kernels import xxhash
-from fraudlake.features.rows import key_of, micros, put
+from fraudlake.features.rows import key_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,44 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
-TARGET = "_target"  # whether a row is to be computed, or only counts
-SLICE = "_slice"  # the slice of time in which a hot key's row lies; 0 for the others
 PACKED = "_bucket int, _rows binary"
 # Rows that are split, or go through the kernels, at a time (more where a bucket has more).
 _ROWS = 500_000
-
-
-@dataclass(frozen=True)
-class TimeSlicing:
-    """How an entity's hot keys are cut: at the multiples of `length` since 1970 UTC.
-
-    Attributes
-    ----------
-    keys
-        The hot keys.
-    length
-        Microseconds of one slice, not below `reach`: so a row counts in its own slice and at most
-        in the next.
-    reach
-        Microseconds before a row that its windows look back.
-    """
-
-    keys: tuple[Any, ...]
-    length: int
-    reach: int
-
-    def hot(self, key: pa.ChunkedArray) -> NDArray[np.bool_]:
-        """Which rows are of a hot key."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        return pc.is_in(key, value_set=pa.array(self.keys, key.type)).to_numpy()
-
-    def number(self, time: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Number of the slice that an instant lies in."""
-        import numpy as np
-
-        return (time // self.length).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -75,63 +40,27 @@ class Exchange:
     buckets
         Into how many the keys are split.
     partitions
-        Partitions of the shuffle.
-    fixed
-        Whether bucket b must go to partition b modulo `partitions`, instead of where it suits.
-    slicing
-        Keys to be cut in time; None: none.
+        Partitions of the shuffle: bucket b goes to partition b modulo that.
     """
 
     entity: str
     keys: tuple[str, ...]
     buckets: int
     partitions: int
-    fixed: bool = False
-    slicing: TimeSlicing | None = None
 
     def shuffled(self, packed: DataFrame) -> DataFrame:
         """Packed rows in the tasks that they belong to, bucket after bucket."""
         from pyspark.sql import functions as F
 
-        if self.fixed or self.slicing:
-            # Slices of a key go to partitions side by side, which adaptive execution leaves alone.
-            place = F.col("_bucket") % self.partitions
-            return packed.repartitionById(self.partitions, place).sortWithinPartitions("_bucket")
-        return packed.repartition("_bucket").sortWithinPartitions("_bucket")
+        placed = packed.repartitionById(self.partitions, F.col("_bucket") % self.partitions)
+        return placed.sortWithinPartitions("_bucket")
 
-    def batches(self, rows: pa.Table, target: bool = True) -> Iterator[pa.RecordBatch]:
-        """Rows by bucket, as Spark moves them; those that count in two slices twice.
-
-        Parameters
-        ----------
-        target
-            Whether the rows are to be computed, or only count.
-        """
-        import numpy as np
-
-        rows = put(rows, TARGET, np.full(len(rows), target))
+    def batches(self, rows: pa.Table) -> Iterator[pa.RecordBatch]:
+        """Rows by bucket, as Spark moves them."""
         for start in range(0, len(rows), _ROWS):
-            yield self._packed(rows.slice(start, _ROWS))
-
-    def _packed(self, rows: pa.Table) -> pa.RecordBatch:
-        import numpy as np
-        import pyarrow as pa
-
-        key = key_of(rows, self.keys)
-        bucket = bucket_of(key, rows["tx_id"].to_numpy(), self.buckets)
-        if self.slicing:
-            time, hot = micros(rows), self.slicing.hot(rows[self.keys[0]])
-            number = np.where(hot, self.slicing.number(time), 0).astype(np.int32)
-            reached = self.slicing.number(time + self.slicing.reach - 1)
-            # In the next slice such a row only counts.
-            carried_over = np.flatnonzero(hot & (number < reached))
-            rows = put(rows, SLICE, number)
-            copies = put(rows.take(carried_over), TARGET, np.zeros(len(carried_over), bool))
-            copies = put(copies, SLICE, number[carried_over] + np.int32(1))
-            rows = pa.concat_tables([rows, copies])
-            bucket = np.concatenate((bucket, bucket[carried_over])) + rows[SLICE].to_numpy()
-            bucket %= self.buckets
-        return packed_by(bucket, rows)
+            part = rows.slice(start, _ROWS)
+            key = key_of(part, self.keys)
+            yield packed_by(bucket_of(key, part["tx_id"].to_numpy(), self.buckets), part)
 
 
 def bucket_of(key: pa.ChunkedArray, tx_id: NDArray[np.int64], buckets: int) -> NDArray[np.int32]:
@@ -155,16 +84,20 @@ def bucket_of(key: pa.ChunkedArray, tx_id: NDArray[np.int64], buckets: int) -> N
 
 
 def packed_by(bucket: NDArray[np.int32], rows: pa.Table) -> pa.RecordBatch:
-    """One blob of rows for each bucket that has any."""
+    """One blob of rows for each bucket that has any, in the order in which they stand."""
     import numpy as np
     import pyarrow as pa
 
-    order = np.argsort(bucket)
-    bucket, rows = bucket[order], rows.combine_chunks().take(order)
+    if (bucket[1:] < bucket[:-1]).any():
+        # In numbers of 16 bits NumPy's stable sort goes by their digits.
+        short = bucket.astype(np.uint16) if bucket.max() < 1 << 16 else bucket
+        order = np.argsort(short, kind="stable")
+        bucket, rows = bucket[order], taken(rows, order)
     starts = np.flatnonzero(np.diff(bucket, prepend=-1))
     sink, ends = pa.BufferOutputStream(), [0]
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     for start, end in itertools.pairwise([*starts, len(bucket)]):
-        with pa.ipc.new_stream(sink, rows.schema) as writer:
+        with pa.ipc.new_stream(sink, rows.schema, options=options) as writer:
             writer.write_table(rows.slice(start, end - start))
         ends.append(sink.tell())
     offsets = pa.py_buffer(np.array(ends, np.int32))
@@ -174,18 +107,48 @@ def packed_by(bucket: NDArray[np.int32], rows: pa.Table) -> pa.RecordBatch:
 
 @dataclass(frozen=True)
 class PackTask:
-    """What packs the rows of a partition; `target` as in `Exchange.batches`."""
+    """What packs the rows of a partition."""
 
     exchange: Exchange
-    target: bool
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The partition's rows, packed."""
         import pyarrow as pa
 
-        tables = (pa.Table.from_batches([batch]) for batch in batches)
-        for rows in gathered(tables):
-            yield from self.exchange.batches(rows, self.target)
+        for rows in gathered(pa.Table.from_batches([batch]) for batch in batches):
+            yield from self.exchange.batches(rows)
+
+
+def taken(rows: pa.Table, order: NDArray[np.int64]) -> pa.Table:
+    """Rows at these positions, in their order."""
+    import pyarrow as pa
+
+    columns = [_taken(column.combine_chunks(), order) for column in rows.itercolumns()]
+    return pa.table(columns, rows.column_names)
+
+
+def _taken(column: pa.Array, order: NDArray[np.int64]) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    kind = column.type
+    fixed = pa.types.is_primitive(kind) or pa.types.is_decimal(kind)
+    if not fixed or pa.types.is_boolean(kind) or column.null_count:
+        return column.take(pa.array(order))
+    # NumPy takes several times as fast as Arrow.
+    values = np.frombuffer(column.buffers()[1] or b"", f"V{kind.byte_width}")
+    values = values[column.offset : column.offset + len(column)]
+    return pa.Array.from_buffers(kind, len(order), [None, pa.py_buffer(values[order])])
+
+
+def packed_table(rows: pa.Table) -> bytes:
+    """A table as one blob."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    return sink.getvalue().to_pybytes()
 
 
 def unpacked(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:

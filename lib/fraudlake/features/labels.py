@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fraudlake.features.exchange import packed_table
 from fraudlake.features.rows import CHANGES
 from fraudlake.lake import Lake
+from fraudlake.lake.scan import ArrowTask, Scan
 from fraudlake.lake.tables import LABELS
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark import Broadcast
     from pyspark.sql import DataFrame
 
 
@@ -32,6 +38,103 @@ def label_changes(statements: DataFrame) -> DataFrame:
     changes = F.expr(f"transform(filter(statements, {other}), s -> unix_micros(s.known_at))")
     grouped = statements_about_frauds(statements).groupBy("tx_id").agg(in_order.alias("statements"))
     return grouped.select("tx_id", changes.alias(CHANGES))
+
+
+def collected_changes(statements: Scan, most: int) -> pa.Table | None:
+    """As `label_changes` gives them, on the driver; None where more transactions were called fraud.
+
+    Parameters
+    ----------
+    most
+        Transactions, and statements about them for each on average.
+    """
+    frauds = statements.mapped(["tx_id", "is_fraud"], frauds_among, "tx_id bigint")
+    ids = frauds.limit(most + 1).toArrow()
+    if len(ids) > most:
+        return None
+    names = ["tx_id", "known_at", "source", "is_fraud"]
+    kinds = dict(statements.frame.dtypes)
+    schema = ", ".join(f"{name} {kinds[name]}" for name in names)
+    about = _AboutTask(statements.frame.sparkSession.sparkContext.broadcast(packed_table(ids)))
+    said = statements.mapped(names, about, schema).limit(most + 1).toArrow()
+    return None if len(said) > most else changes_said(said)
+
+
+def frauds_among(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Transactions that statements call fraud."""
+    for batch in batches:
+        yield batch.filter(batch["is_fraud"]).select(["tx_id"])
+
+
+@dataclass(frozen=True)
+class _AboutTask:
+    """What keeps the statements about some transactions."""
+
+    ids: Broadcast[bytes]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        ids = pa.ipc.open_stream(self.ids.value).read_all()["tx_id"].combine_chunks().unique()
+        for batch in batches:
+            yield batch.filter(pc.is_in(batch["tx_id"], value_set=ids))
+
+
+def changes_said(statements: pa.Table) -> pa.Table:
+    """`label_changes` of statements about transactions that were called fraud at some time.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> said = {"tx_id": [7, 7, 5], "known_at": [9, 4, 2], "source": ["b", "a", "a"]}
+    >>> known = pa.array(said["known_at"], pa.timestamp("us", "UTC"))
+    >>> rows = pa.table(said | {"is_fraud": [False, True, True], "known_at": known})
+    >>> changes_said(rows).to_pylist()
+    [{'tx_id': 5, '_changes': [2]}, {'tx_id': 7, '_changes': [4, 9]}]
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    rows = statements.combine_chunks().sort_by(
+        [(name, "ascending") for name in ("tx_id", "known_at", "source")]
+    )
+    tx_id, fraud = rows["tx_id"].to_numpy(), rows["is_fraud"].to_numpy().astype(bool)
+    first = np.append(True, tx_id[1:] != tx_id[:-1])[: len(tx_id)]
+    before = np.append(False, fraud[:-1])[: len(fraud)] & ~first
+    changed = np.flatnonzero(fraud != before)
+    known = rows["known_at"].cast("int64").to_numpy()[changed]
+    ids, counts = np.unique(tx_id[changed], return_counts=True)
+    ends = pa.array(np.cumsum(np.append(0, counts)), pa.int32())
+    return pa.table({"tx_id": ids, CHANGES: pa.ListArray.from_arrays(ends, pa.array(known))})
+
+
+@dataclass(frozen=True)
+class JoinChangesTask:
+    """What gives transactions their label changes, and hands them to a task.
+
+    Attributes
+    ----------
+    changes
+        What `label_changes` gives, as one stream of Arrow.
+    """
+
+    changes: Broadcast[bytes]
+    task: ArrowTask
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """What the task makes of the rows with `_changes`, null where there are none."""
+        return self.task(self._joined(batches))
+
+    def _joined(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        changes = pa.ipc.open_stream(self.changes.value).read_all().combine_chunks()
+        ids = changes["tx_id"].combine_chunks()
+        for batch in batches:
+            place = pc.index_in(batch["tx_id"], value_set=ids)
+            yield batch.append_column(CHANGES, changes[CHANGES].combine_chunks().take(place))
 
 
 def statements_about_frauds(statements: DataFrame) -> DataFrame:

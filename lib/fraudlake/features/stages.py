@@ -45,13 +45,16 @@ class Result:
         columns |= {feature.name: feature.sql_type for feature in self.features}
         return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
 
-    def batches(self, rows: pa.Table) -> Iterator[pa.RecordBatch]:
+    def table(self, rows: pa.Table) -> pa.Table:
         """The result, from transactions and the features of their windows."""
         import pyarrow as pa
 
         columns = {name: rows[column] for column, name in self.columns.items()}
-        table = pa.table(columns | finished(rows, self.features))
-        yield from table.to_batches(max_chunksize=_BATCH_ROWS)
+        return pa.table(columns | finished(rows, self.features))
+
+    def batches(self, rows: pa.Table) -> Iterator[pa.RecordBatch]:
+        """The result, as rows of Spark's."""
+        yield from self.table(rows).to_batches(max_chunksize=_BATCH_ROWS)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,6 @@ def through(
     chain: Sequence[Stage],
     task: Callable[[Stage], Any],
     schema: str,
-    others: Callable[[Stage], DataFrame] | None = None,
 ) -> DataFrame:
     """Packed transactions through one task after the other.
 
@@ -131,11 +133,8 @@ def through(
         What computes the windows of a stage on a partition.
     schema
         Of the result.
-    others
-        Further packed rows, which only count in the windows of a stage.
     """
     for stage in chain:
-        rows = packed.unionAll(others(stage)) if others else packed
         kind = schema if isinstance(stage.then, Result) else PACKED
-        packed = stage.exchange.shuffled(rows).mapInArrow(task(stage), kind)
+        packed = stage.exchange.shuffled(packed).mapInArrow(task(stage), kind)
     return packed

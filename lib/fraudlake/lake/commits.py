@@ -18,7 +18,7 @@ _UPKEEP = frozenset(
     (
         *("OPTIMIZE", "VACUUM START", "VACUUM END", "CLUSTER BY"),
         *("SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT", "DROP CONSTRAINT"),
-        "ADD COLUMNS",
+        *("ADD COLUMNS", "CREATE TABLE"),
     )
 )
 

@@ -14,11 +14,56 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from fraudlake.lake.data_file import DataFile
+
+
+@dataclass(frozen=True)
+class State:
+    """What Delta's log says of a table at a version.
+
+    Attributes
+    ----------
+    root
+        The table's folder.
+    files
+        Its files, as the log's `add` actions have them.
+    reader_features, writer_features
+        Names of the table features that a reader, and a writer, must know.
+    properties
+        All of the table's properties.
+    """
+
+    root: str
+    files: list[dict[str, Any]]
+    reader_features: list[str]
+    writer_features: list[str]
+    properties: dict[str, str]
+
+
+def state(spark: SparkSession, path: str, version: int) -> State:
+    """Files of the table in a folder at a version, read from the log without a job of Spark."""
+    kernel = _jvm(spark).io.delta.kernel
+    defaults = kernel.defaults
+    conf = spark._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001
+    engine = defaults.engine.DefaultEngine.create(conf)
+    snapshot = kernel.Table.forPath(engine, path).getSnapshotAsOfVersion(engine, version)
+    files, batches = [], snapshot.getScanBuilder().build().getScanFiles(engine, True)
+    while batches.hasNext():
+        rows = batches.next().getRows()
+        while rows.hasNext():
+            text = defaults.internal.json.JsonUtils.rowToJson(rows.next())
+            files.append(json.loads(text)["add"])
+    protocol = snapshot.getProtocol()
+    features = [*protocol.getReaderFeatures()], [*protocol.getWriterFeatures()]
+    return State(path, files, *features, dict(snapshot.getMetadata().getConfiguration()))
 
 
 def version(spark: SparkSession, path: str) -> int:
@@ -92,6 +137,40 @@ def append_once(
     mark = jvm.org.apache.spark.sql.delta.actions.SetTransaction(application, number, now)
     transaction.readTxn().append(jvm.PythonUtils.toSeq([application]))
     return commit(actions.appended(mark))
+
+
+def replace(spark: SparkSession, path: str, files: Sequence[DataFile]) -> None:
+    """Put files, which stand in the table's folder, in the place of all others in one commit.
+
+    The commit reads the whole table, so Delta refuses it where any other came in between.
+    """
+    jvm, log = _jvm(spark), _log(spark, path)
+    none, delta, nothing = (
+        jvm.scala.Option.empty(),
+        jvm.org.apache.spark.sql.delta,
+        jvm.PythonUtils.toScalaMap({}),
+    )
+    transaction = log.startTransaction(none, jvm.scala.Some(_newest(spark, log)))
+    now = int(time.time() * 1000)
+    before = transaction.filterFiles()
+    gone = [before.apply(n).removeWithTimestamp(now, True) for n in range(before.size())]
+    rest = [None, None, *[none] * 5]
+    added = [
+        delta.actions.AddFile(quote(f.path), nothing, f.size, now, True, f.stats, *rest)
+        for f in files
+    ]
+    metric = jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric
+    counted = {"numFiles": len(files), "numOutputBytes": sum(f.size for f in files)}
+    counted["numOutputRows"] = sum(json.loads(f.stats)["numRecords"] for f in files)
+    metrics = {}
+    for name, value in counted.items():
+        metrics[name] = metric(spark.sparkContext._jsc.sc(), name)
+        metrics[name].set(value)
+    session = spark._jsparkSession  # noqa: SLF001
+    transaction.registerSQLMetrics(session, jvm.PythonUtils.toScalaMap(metrics))
+    mode = jvm.org.apache.spark.sql.SaveMode.Overwrite
+    operation = getattr(delta, "DeltaOperations$Write")(mode, *[none] * 8)
+    transaction.commit(jvm.PythonUtils.toSeq([*gone, *added]), operation, nothing)
 
 
 def _written(

@@ -13,19 +13,28 @@ A table has one rule for running its job again, and each write here names it:
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
 
 from fraudlake.errors import DataError
+from fraudlake.instants import time_range
 from fraudlake.lake import commits, delta_log, violations
 from fraudlake.lake.commits import Commit
+from fraudlake.lake.data_file import DataFile, DataFileWriter
+from fraudlake.lake.plain import obstacle_to_writing
+from fraudlake.lake.scan import Scan, scan_of
 from fraudlake.lake.tables import FEATURES, REASONS_TYPE, TRANSACTIONS, Table
 from fraudlake.options import absolute_lake, is_catalog
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+
+    from fraudlake.lake.delta_log import State
 
 log = logging.getLogger("fraudlake")
 
@@ -100,6 +109,53 @@ class Lake:
         if version is None:
             return self.spark.table(self.reference(table))
         return self.spark.sql(f"SELECT * FROM {self.reference(table)} VERSION AS OF {version}")
+
+    def scan(
+        self,
+        table: Table,
+        version: int,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> Scan:
+        """Rows of the table at a version with start ≤ event_time < end, for tasks of Python.
+
+        Raises
+        ------
+        DataError
+            As `read` says.
+        """
+        frame = self.read(table, version).where(time_range(start, end))
+        state = self._state(table, version)
+        return scan_of(self._name(table), state, frame, start, end)
+
+    def _state(self, table: Table, version: int) -> State | str:
+        """Files of the table, where they lie on a disk; else in words, where they lie."""
+        folder = re.sub("^file:/+", "/", self.location(table))
+        if Path(folder).is_dir():
+            return delta_log.state(self.spark, folder, version)
+        return f"files under {urlparse(folder).scheme or folder}:"
+
+    def file_writer(self, table: Table) -> DataFileWriter | None:
+        """What writes files of the table in tasks of Python; None: Spark must, the log says why."""
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        state = self._state(table, self.version(table))
+        reason = state if isinstance(state, str) else obstacle_to_writing(state)
+        if isinstance(state, str) or reason:
+            name = self._name(table)
+            log.info("%s is written through Spark: got %s, expected a plain table", name, reason)
+            return None
+        columns = to_arrow_schema(self.spark.table(self.reference(table)).schema, timezone="UTC")
+        default = ",".join((*table.key, *table.cluster_by))
+        indexed = state.properties.get("delta.dataSkippingStatsColumns", default)
+        return DataFileWriter(state.root, columns, tuple(indexed.split(",")))
+
+    def replace_files(self, table: Table, files: Sequence[DataFile]) -> None:
+        """Put files that `file_writer` has written in the place of all rows, in one commit.
+
+        Re-run rule: equal inputs give equal rows.
+        """
+        delta_log.replace(self.spark, re.sub("^file:/+", "/", self.location(table)), files)
 
     def changes(self, table: Table, after: int, until: int) -> DataFrame:
         """What commits after one version changed, to another version included.

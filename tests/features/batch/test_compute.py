@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from fraudlake.features.batch.compute import compute, feature_columns
+from fraudlake.features.labels import collected_changes, label_changes
 from fraudlake.features.oracle import oracle
+from fraudlake.lake import tables as lake_tables
 
 TRANSACTIONS = """
     tx_id bigint, event_time timestamp, amount decimal(18,2), customer_id bigint, terminal_id string
@@ -175,7 +177,7 @@ def test_keys_that_look_alike_stay_apart(spark, feature_set, entities):
     ]
 
 
-def test_one_shuffle_for_each_entity_and_no_column_without_use(
+def test_two_shuffles_for_all_entities_and_no_column_without_use(
     spark, tables, features, entities, tmp_path
 ):
     transactions, labels = tables
@@ -183,11 +185,12 @@ def test_one_shuffle_for_each_entity_and_no_column_without_use(
     labels.write.parquet(f"{tmp_path}/labels")
     read = tuple(spark.read.parquet(f"{tmp_path}/{name}") for name in ("transactions", "labels"))
     plan = whole(read, features, entities)._jdf.queryExecution().executedPlan().toString()
-    assert plan.count("REPARTITION_BY_COL") == 2
-    # Each entity's kernel, and what packs its context; the targets are packed once.
+    # Out to the windows and home again.
+    assert plan.count("shufflepartitionidpassthrough") == 2
+    # What sends the targets, what sends each entity's context, the windows, and home.
     assert plan.count("MapInArrow") == 5
-    # The third is that of the labels about frauds, which are few and then broadcast.
-    assert plan.count(" Exchange hashpartitioning") == 3
+    # That of the labels about frauds, which are few and then broadcast.
+    assert plan.count(" Exchange hashpartitioning") == 1
     assert "unused" not in plan
 
 
@@ -212,3 +215,18 @@ def test_categories_stay_text_and_equal_columns_are_told(spark, feature_set):
     found = compute(rows, lambda _: rows, None, declared, {"customer": "customer_id"})
     values = {row.tx_id: (row.kind, row.same_one_other) for row in found.collect()}
     assert values == {0: ("a", 1), 1: ("b", 0), 2: (None, None)}
+
+
+def test_label_changes_are_the_same_without_spark(lake, world):
+    """Corrected and contradicted statements, some at one instant."""
+    _, statements = world(5, rows=500)
+    lake.create(lake_tables.LABELS)
+    for number, part in enumerate((statements[::2], statements[1::2])):
+        lake.append_once(lake_tables.LABELS, lake.spark.createDataFrame(part), "test", number)
+    scan = lake.scan(lake_tables.LABELS, lake.version(lake_tables.LABELS))
+    assert scan.shares
+    wanted = sorted(tuple(row) for row in label_changes(scan.frame).collect())
+    found = collected_changes(scan, 1000)
+    assert sorted((r["tx_id"], r["_changes"]) for r in found.to_pylist()) == wanted
+    assert any(len(changes) > 1 for _, changes in wanted)
+    assert collected_changes(scan, len(wanted) - 1) is None

@@ -8,9 +8,12 @@ import pytest
 
 from fraudlake.features import exchange
 from fraudlake.features.batch import partition
+from fraudlake.features.batch.addresses import AsTheyCame, EntityWindows, TimeSlicing
+from fraudlake.features.batch.fan_out import FanOutTask
+from fraudlake.features.batch.home import HomeTask
 from fraudlake.features.batch.partition import PartitionTask
-from fraudlake.features.exchange import Exchange, PackTask, TimeSlicing
-from fraudlake.features.stages import Result, stages
+from fraudlake.features.stages import Result
+from fraudlake.features.windows import windows
 
 DAY = 86_400_000_000
 
@@ -41,15 +44,17 @@ def table(rows):
     )
 
 
-class Recorded(PartitionTask):
-    """Remembers how many events each chunk held."""
-
-    def _windows(self, rows, entity, targets):
-        SIZES.append(len(rows))
-        return super()._windows(rows, entity, targets)
-
-
 SIZES: list[int] = []
+
+
+def recorded(events, targets, features):
+    """Remembers how many events each chunk held."""
+    SIZES.append(len(events.time))
+    return windows(events, targets, features)
+
+
+def placed(moving, batch):
+    return pa.Table.from_batches(moving).to_batches(batch)
 
 
 @pytest.mark.parametrize(
@@ -60,18 +65,19 @@ def test_any_cut_gives_equal_bits_and_chunks_hold_only_what_windows_reach(
 ):
     monkeypatch.setattr(partition, "_CHUNK_ROWS", chunk)
     monkeypatch.setattr(exchange, "_ROWS", gathered)
+    monkeypatch.setattr(partition, "windows_of", recorded)
     SIZES.clear()
-    way = Exchange("customer", ("customer_id",), 64, 4)
-    packed = []
+    windows = {0: EntityWindows(("customer_id",), tuple(features.features), 4)}
+    moving = []
     for target in (True, False):
         some = table([r for r in rows if (r["tx_id"] % 3 > 0) == target])
-        packed += PackTask(way, target)(iter(some.to_batches(max_chunksize=batch)))
-    packed += PackTask(way, target=False)(iter(table(rows[::7]).to_batches()))  # doubles
-    packed = pa.Table.from_batches(packed).sort_by("_bucket")
+        homes = AsTheyCame(2) if target else None
+        moving += FanOutTask(homes, ("tx_id",), windows)(iter(some.to_batches(batch)))
+    moving += FanOutTask(None, (), windows)(iter(table(rows[::7]).to_batches()))  # doubles
+    moving = list(PartitionTask(windows)(iter(placed(moving, batch))))
     result = Result({"tx_id": "tx_id"}, tuple(features.features))
-    (stage,) = stages(features.by_entity(), {"customer": way}, result)
-    run = Recorded(stage)
-    found = pa.Table.from_batches(run(iter(packed.to_batches(max_chunksize=batch)))).to_pylist()
+    home = HomeTask(windows, result.batches)
+    found = pa.Table.from_batches(home(iter(placed(moving, batch)))).to_pylist()
     expected = kernel(rows, [], features)
     wanted = [{"tx_id": r["tx_id"]} | expected[r["tx_id"]] for r in rows if r["tx_id"] % 3]
     assert sorted(found, key=lambda r: r["tx_id"]) == sorted(wanted, key=lambda r: r["tx_id"])
@@ -81,24 +87,24 @@ def test_any_cut_gives_equal_bits_and_chunks_hold_only_what_windows_reach(
 
 @pytest.mark.parametrize("years", [0, 3, 100_000])
 def test_order_is_by_entity_then_time_then_transaction(years):
-    """Also where entity and time do not fit into one integer; of doubles the target stays."""
+    """Also where entity and time do not fit into one integer; of doubles the first target stays."""
     random = np.random.default_rng(years)
     entity = random.integers(-1, 300_000, 5000) // 1000
     time = random.integers(0, 40, 5000) * (1 + years * 365 * DAY // 40) - DAY
     tx_id = random.permutation(5000)
     twice = random.integers(0, 5000, 500)
     entity, time, tx_id = (np.append(a, a[twice]) for a in (entity, time, tx_id))
-    target = random.random(5500) < 0.5
-    found = partition._order(entity, time, tx_id, target)
-    all_of_them = np.lexsort((~target, tx_id, time, entity))
+    address = np.where(random.random(5500) < 0.5, random.permutation(5500), -1)
+    found = partition._order(entity, time, tx_id, address)
+    all_of_them = np.lexsort((address.view(np.uint64), tx_id, time, entity))
     first = np.unique(tx_id[all_of_them], return_index=True)[1]
-    for values in (entity, time, tx_id, target):
+    for values in (entity, time, tx_id, address):
         assert (values[found] == values[all_of_them[np.sort(first)]]).all()
 
 
 def test_keys_of_several_columns_and_missing_ones():
     rows = pa.table({"a": ["x", "x", None, "x", "y"], "b": pa.array([1, 2, 1, 1, None])})
-    one, two, missing, again, lacking = partition._numbers(rows, Exchange("", ("a", "b"), 1, 1))
+    one, two, missing, again, lacking = partition._numbers(rows, EntityWindows(("a", "b"), (), 1))
     assert one == again != two
     assert missing == lacking == -1
     assert min(one, two) >= 0
@@ -106,7 +112,7 @@ def test_keys_of_several_columns_and_missing_ones():
 
 def test_slices_of_a_key_are_apart():
     rows = pa.table({"a": [7, 7, None, 7, 8], "_slice": pa.array([0, 3, 0, 3, 0], pa.int32())})
-    way = Exchange("", ("a",), 1, 1, slicing=TimeSlicing((7,), 10, 10))
+    way = EntityWindows(("a",), (), 1, TimeSlicing((7,), 10, 10))
     one, two, missing, again, other = partition._numbers(rows, way)
     assert two == again
     assert missing == -1

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ from delta.tables import DeltaTable
 from fraudlake import job
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError, DataError
-from fraudlake.features.batch.compute import compute, feature_columns
+from fraudlake.features.batch.compute import compute, computed, feature_columns
 from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.features.table import build as build_module
 from fraudlake.features.table.build import build
@@ -142,9 +143,17 @@ def test_another_definition_replaces_the_whole_table_and_never_a_part(filled, tm
 
 
 def test_lost_rows_are_an_error(filled, monkeypatch):
-    monkeypatch.setattr(build_module, "compute", lambda *a: compute(*a).where("tx_id > 3"))
+    handbook, dataset = load_feature_set("handbook"), load_dataset("handbook")
+    whole = build_module.collected
+    monkeypatch.setattr(build_module, "collected", lambda made: replace(whole(made), rows=196))
     with pytest.raises(DataError, match="got 196 rows, expected one for each of 200 transactions"):
-        build(filled, load_feature_set("handbook"), load_dataset("handbook"))
+        build(filled, handbook, dataset)
+    assert filled.read(FEATURES).count() == 0
+    # Through Spark, the table is put back.
+    monkeypatch.setattr(build_module, "computed", lambda b: computed(b).where("tx_id > 3"))
+    with pytest.raises(DataError, match=r"got \d+ rows, expected one for each of \d+ transactions"):
+        build(filled, handbook, dataset, START)
+    assert filled.read(FEATURES).count() == 0
 
 
 def test_commit_says_what_the_rows_were_made_from(filled):

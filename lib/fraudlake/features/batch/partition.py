@@ -1,98 +1,143 @@
-"""The kernels on one partition: packed Arrow columns in, targets with their features out."""
+"""The kernels on one partition: packed Arrow columns in, targets' windows out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fraudlake.features.exchange import SLICE, TARGET, Exchange, gathered, unpacked
-from fraudlake.features.feature import reach_of
-from fraudlake.features.rows import OVER, events_of, key_of, micros, put
-from fraudlake.features.stages import Stage
+from fraudlake.features.batch.addresses import (
+    ADDRESS,
+    OWN,
+    SLICE,
+    EntityWindows,
+    blobs,
+    home_of,
+    moved,
+    opened,
+)
+from fraudlake.features.exchange import taken
+from fraudlake.features.feature import Feature, reach_of
+from fraudlake.features.rows import events_of, key_of, micros
+from fraudlake.features.windows import windows as windows_of
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
+CHECK = "_check"  # what tells at home that values are of the right transaction
 # Rows that go through the kernels at a time.
 _CHUNK_ROWS = 200_000
 
 
+def check_of(tx_id: NDArray[np.int64]) -> NDArray[np.int32]:
+    """A short sum of each transaction's id."""
+    import numpy as np
+
+    return ((tx_id ^ (tx_id >> 32)) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
 @dataclass(frozen=True)
 class PartitionTask:
-    """What computes an entity's windows on a partition.
+    """What computes windows on a partition, one entity after the other.
 
-    Rows of whole buckets are sorted, then go through in chunks, each with the earlier rows that its
-    windows reach. A chunk is at least as large as these, so a row goes through twice on average at
-    most.
+    All rows of a key, or of a slice of it, are here. They are sorted, then go through in chunks,
+    each with the earlier rows that its windows reach. A chunk is at least as large as these, so a
+    row goes through twice on average at most.
+
+    Attributes
+    ----------
+    entities
+        Number of an entity → its windows.
     """
 
-    stage: Stage
+    entities: Mapping[int, EntityWindows]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The partition's rows as they go on."""
-        for rows in gathered(bucket for _, bucket in unpacked(batches)):
-            yield from self.stage.batches(self.computed(rows.combine_chunks()))
+        """Own columns as they came, and what windows give, on the way home."""
+        import pyarrow.compute as pc
 
-    def computed(self, rows: pa.Table) -> pa.Table:
-        """Targets among the rows of whole buckets, each once, with their features."""
+        waiting: dict[int, list[pa.Scalar]] = defaultdict(list)
+
+        for batch in batches:
+            own = pc.equal(batch["_kind"], OWN)
+            yield batch.filter(own)
+            for _, kind, rows in blobs(iter([batch.filter(pc.invert(own))])):
+                waiting[kind].append(rows)
+        for kind in sorted(waiting):
+            rows = opened(waiting.pop(kind)).combine_chunks()
+            answers = self.computed(self.entities[kind], rows)
+            yield moved(kind, home_of(answers[ADDRESS].to_numpy()), answers)
+
+    def computed(self, windows: EntityWindows, rows: pa.Table) -> pa.Table:
+        """Features of the rows that have an address, each transaction's once."""
         import numpy as np
+        import pyarrow as pa
 
-        features = self.stage.features
-        entity = _numbers(rows, self.stage.exchange)
-        order = _order(entity, micros(rows), rows["tx_id"].to_numpy(), rows[TARGET].to_numpy())
-        entity, rows = entity[order], rows.take(order)
-        time, target = micros(rows), rows[TARGET].to_numpy()
+        features = windows.features
+        entity = _numbers(rows, windows)
+        tx_id, address = rows["tx_id"].to_numpy(), rows[ADDRESS].to_numpy()
+        order = _order(entity, micros(rows), tx_id, address)
+        entity, rows = entity[order], taken(rows.select(windows.reads), order)
+        tx_id, address = tx_id[order], address[order]
+        time, target = micros(rows), address >= 0
         keyless = int(np.searchsorted(entity, 0))
         lacking = np.count_nonzero(target[:keyless])
-        kinds = {f.name: np.int64 if f.sql_type == "bigint" else np.float64 for f in features}
-        chunks_of = {f.name: [np.full(lacking, f.empty_or_nan, kinds[f.name])] for f in features}
-        inputs = rows.select(self.stage.reads)
-        for low, first, end in self._chunks(entity, time, keyless):
+        chunks_of: dict[str, list[NDArray]]
+        chunks_of = {f.name: [np.full(lacking, f.empty_or_nan, dtype_of(f))] for f in features}
+        for low, first, end in _chunks(entity, time, keyless, reach_of(features)):
             targets = np.flatnonzero(target[first:end]) + first - low
-            part = inputs.slice(low, end - low)
-            for name, values in self._windows(part, entity[low:end], targets).items():
+            part = rows.slice(low, end - low)
+            found = windows_of(events_of(part, entity[low:end], features), targets, features)
+            for name, values in found.items():
                 chunks_of[name].append(values)
-        answered = rows.filter(target)
-        for name, chunks in chunks_of.items():
-            answered = put(answered, OVER + name, np.concatenate(chunks))
-        return answered
-
-    def _chunks(
-        self, entity: NDArray[np.int64], time: NDArray[np.int64], first: int
-    ) -> Iterator[tuple[int, int, int]]:
-        """Positions: the earliest row that a chunk's windows reach, its first row, its end."""
-        import numpy as np
-
-        while first < len(entity):
-            low = int(np.searchsorted(entity, entity[first]))
-            oldest = time[first] - reach_of(self.stage.features)
-            low += int(np.searchsorted(time[low:first], oldest, side="right"))
-            end = min(len(entity), first + max(_CHUNK_ROWS, first - low))
-            yield low, first, end
-            first = end
-
-    def _windows(
-        self, rows: pa.Table, entity: NDArray[np.int64], targets: NDArray[np.int64]
-    ) -> dict[str, NDArray]:
-        """Feature → values of the targets (positions in the rows, rising), in their order."""
-        from fraudlake.features.windows import windows
-
-        features = self.stage.features
-        return windows(events_of(rows, entity, features), targets, features)
+        answers = {name: _narrow(np.concatenate(chunks)) for name, chunks in chunks_of.items()}
+        whose = {ADDRESS: address[target], CHECK: check_of(tx_id[target])}
+        return pa.table({**whose, **answers})
 
 
-def _numbers(rows: pa.Table, exchange: Exchange) -> NDArray[np.int64]:
+def dtype_of(feature: Feature) -> type:
+    """Type of a window's values in NumPy."""
+    import numpy as np
+
+    return np.int64 if feature.sql_type == "bigint" else np.float64
+
+
+def _narrow(values: NDArray) -> NDArray:
+    """Whole numbers in half the room, where they fit."""
+    import numpy as np
+
+    if values.dtype != np.int64 or not len(values):
+        return values
+    fits = values.min() >= -(2**31) and values.max() < 2**31
+    return values.astype(np.int32) if fits else values
+
+
+def _chunks(
+    entity: NDArray[np.int64], time: NDArray[np.int64], first: int, reach: int
+) -> Iterator[tuple[int, int, int]]:
+    """Positions: the earliest row that a chunk's windows reach, its first row, its end."""
+    import numpy as np
+
+    while first < len(entity):
+        low = int(np.searchsorted(entity, entity[first]))
+        low += int(np.searchsorted(time[low:first], time[first] - reach, side="right"))
+        end = min(len(entity), first + max(_CHUNK_ROWS, first - low))
+        yield low, first, end
+        first = end
+
+
+def _numbers(rows: pa.Table, windows: EntityWindows) -> NDArray[np.int64]:
     """A number for each key, and for each slice of a hot one, from 0; −1 where there is none."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    codes = key_of(rows, exchange.keys).combine_chunks().dictionary_encode().indices
+    codes = key_of(rows, windows.keys).combine_chunks().dictionary_encode().indices
     number = pc.fill_null(codes, -1).to_numpy().astype(np.int64)
-    if exchange.slicing:
+    if windows.slicing:
         piece = number * len(rows) + rows[SLICE].combine_chunks().dictionary_encode().indices
         pieces = pa.array(piece).dictionary_encode().indices.to_numpy().astype(np.int64)
         number = np.where(number < 0, -1, pieces)
@@ -103,9 +148,11 @@ def _order(
     entity: NDArray[np.int64],
     time: NDArray[np.int64],
     tx_id: NDArray[np.int64],
-    target: NDArray[np.bool_],
+    address: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Positions in the order of entity, time, transaction; of doubles one, a target if there is.
+    """Positions in the order of entity, time, transaction; of doubles the same for all entities.
+
+    That is the first address, where any is to be computed.
 
     One fast sort by entity and time packed into one integer, the time as coarse as that needs;
     then an exact one of the few rows whose integers are equal.
@@ -121,7 +168,8 @@ def _order(
     same = packed[1:] == packed[:-1]
     equal = np.flatnonzero(np.append(same, False) | np.append(False, same))
     few = order[equal]
-    few = few[np.lexsort((~target[few], tx_id[few], time[few], packed[equal]))]
+    first = address[few].view(np.uint64)  # −1 comes last
+    few = few[np.lexsort((first, tx_id[few], time[few], packed[equal]))]
     order[equal] = few
     double = np.zeros(len(order), bool)
     double[equal[1:]] = np.logical_and.reduce(

@@ -95,7 +95,7 @@ def remember(
         chosen = chosen.dropna(subset=list(stage.exchange.keys))
         if stage.over_labels:
             chosen = chosen.join(changes, "tx_id", "left")
-        packed = chosen.mapInArrow(PackTask(stage.exchange, target=True), PACKED)
+        packed = chosen.mapInArrow(PackTask(stage.exchange), PACKED)
         _run(stage.exchange.shuffled(packed), _windows_task(runs, answers=False)(stage))
     rated = {stage.exchange.entity: stage.exchange.keys for stage in chain if stage.over_labels}
     transactions, waiting = runs[Store.TRANSACTIONS], runs[Store.LABELS]
@@ -162,7 +162,6 @@ def _stages(
             tuple(features[0].keys(entities)),
             runs[entity].partitions,
             runs[entity].tasks,
-            fixed=True,
         )
         for entity, features in by_entity.items()
     }

@@ -10,16 +10,24 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.features.batch.compute import compute, feature_columns
-from fraudlake.features.batch.hot_keys import find_skewed_keys
+from fraudlake.features.batch.compute import (
+    Batch,
+    brought_home,
+    computed,
+    feature_columns,
+    own_columns,
+)
+from fraudlake.features.batch.survey import survey
 from fraudlake.features.labels import statements_about_frauds
+from fraudlake.features.stages import Result
 from fraudlake.features.table import notes
 from fraudlake.features.table.affected import WholeBuildError
 from fraudlake.features.table.conversion import converted
+from fraudlake.features.table.files import WRITTEN, ByDay, WriteFile, collected
 from fraudlake.features.table.increment import increment, write
-from fraudlake.features.table.layout import by_time
+from fraudlake.features.table.layout import by_time, files_of
 from fraudlake.instants import format_instant, time_range
-from fraudlake.lake import Lake
+from fraudlake.lake import Lake, violations
 from fraudlake.lake.commits import Commit
 from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS
@@ -94,26 +102,14 @@ def build(
     history, before = lake.history(FEATURES), lake.version(FEATURES)
     changed = other is not None or not notes.is_current(history, note)
     if changed:
-        with lake.noted(built=note), _fraud_statements_cached(statements) as few:
+        with lake.noted(built=note):
             counts = None
             if within == "true":
                 counts = _in_parts(
-                    lake, feature_set, dataset, transactions, history, note, other, few
+                    lake, feature_set, dataset, transactions, history, note, other, statements
                 )
             if counts is None:
-                # In the lookback before the range, transactions count in windows, no more.
-                earlier = time_range(start - feature_set.lookback, start) if start else "false"
-                past = transactions.where(earlier)
-                reached = transactions.where(f"({earlier}) OR ({within})")
-                slicing = find_skewed_keys(reached, feature_set, dataset.entities)
-                rows = compute(targets, lambda _: past, few, feature_set, dataset.entities, slicing)
-                rows = by_time(rows, targets)
-                if other:
-                    log.info("features: replacing the table made by definition %s", other)
-                    lake.replace_table(FEATURES, rows)
-                else:
-                    lake.create(FEATURES, columns, {"definition": feature_set.text})
-                    lake.replace_where(FEATURES, rows, within)
+                _whole(lake, feature_set, dataset, versions, other, start, end)
             changed = counts is None or any(counts.values())
     lake.set_property(FEATURES, "definition", feature_set.text)
     # Rows that an increment leaves alone were looked at when they were written.
@@ -121,11 +117,63 @@ def build(
     count, expected = (_rows(t, written) for t in (lake.read(FEATURES).where(within), targets))
     if count != expected:
         lake.restore(FEATURES, max(before, 0))
-        raise DataError(
-            f"{lake.features}: got {count[0]} rows, expected one for each of {expected[0]} "
-            "transactions: rows were lost or doubled; the table is as it was before, run again"
-        )
+        lost = _lost(lake, count[0], expected[0])
+        raise DataError(f"{lost}the table is as it was before, run again")
     return {"rows": count[0], "changed": changed, "inputs": versions} | (counts or {})
+
+
+def _whole(
+    lake: Lake,
+    feature_set: FeatureSet,
+    dataset: Dataset,
+    versions: Mapping[str, int],
+    other: str | None,
+    start: datetime | None,
+    end: datetime | None,
+) -> None:
+    """Compute and write all rows of the table, or of a range of it.
+
+    Raises
+    ------
+    DataError
+        Rows would have been lost or doubled; nothing was written.
+    """
+    version, statements = versions["transactions"], None
+    if "labels" in versions:
+        statements = lake.scan(LABELS, versions["labels"])
+    targets, past = lake.scan(TRANSACTIONS, version, start, end), None
+    if start:
+        # In the lookback before the range, transactions count in windows, no more.
+        past = lake.scan(TRANSACTIONS, version, start - feature_set.lookback, start)
+    seen = survey(targets, feature_set, dataset.entities, past)
+    context = None if past is None else lambda _: past
+    batch = Batch(targets, context, statements, feature_set, dataset.entities, seen)
+    columns = dataset.entity_types() | feature_columns(feature_set)
+    if other:
+        log.info("features: replacing the table made by definition %s", other)
+        lake.replace_table(FEATURES, by_time(computed(batch), targets.frame))
+        return
+    lake.create(FEATURES, columns, {"definition": feature_set.text})
+    writer = None if start or end else lake.file_writer(FEATURES)
+    if writer is None:
+        rows = by_time(computed(batch), targets.frame)
+        lake.replace_where(FEATURES, rows, time_range(start, end))
+        return
+    result = Result(own_columns(dataset.entities), tuple(feature_set.features))
+    writing = WriteFile(writer, result, feature_set.hash)
+    homes = ByDay(files_of(seen.days))
+    with violations.told(lake.features, FEATURES):
+        made = collected(brought_home(batch, homes, result.reads, writing, WRITTEN))
+    if (made.rows, made.which) != (seen.rows, seen.which):
+        raise DataError(_lost(lake, made.rows, seen.rows) + "nothing was written, run again")
+    lake.replace_files(FEATURES, made.files)
+
+
+def _lost(lake: Lake, got: int, expected: int) -> str:
+    return (
+        f"{lake.features}: got {got} rows, expected one for each of {expected} transactions: rows "
+        "were lost or doubled; "
+    )
 
 
 def _in_parts(
@@ -134,9 +182,9 @@ def _in_parts(
     dataset: Dataset,
     transactions: DataFrame,
     history: Sequence[Commit],
-    note: Mapping[str, Any],
+    note: dict[str, Any],
     other: str | None,
-    few: DataFrame | None,
+    statements: DataFrame | None,
 ) -> dict[str, int] | None:
     """Bring the whole table up to date, features first, then rows; None where it cannot be.
 
@@ -145,32 +193,33 @@ def _in_parts(
     """
     counts: dict[str, int] = {}
     try:
-        if other:
-            since = notes.last_whole_build(history, {**note, "definition": other})
-            rows, plan = converted(lake, feature_set, dataset.entities, transactions, few)
-            log.info(
-                "features: computing %s; keeping %d others; dropping %s",
-                ", ".join(plan.computed) or "none",
-                len(plan.kept),
-                ", ".join(plan.dropped) or "none",
-            )
-            inputs = {name: [same, since[name]] for name, (same, _) in note["inputs"].items()}
-            with lake.noted(built={**note, "inputs": inputs}):
-                lake.replace_table(FEATURES, by_time(rows, lake.read(FEATURES)))
-            history = lake.history(FEATURES)
-            counts |= {f"features_{how}": len(names) for how, names in asdict(plan).items()}
-        if not notes.is_current(history, note):
-            since = notes.last_whole_build(history, note)
-            until = {name: version for name, (_, version) in note["inputs"].items()}
-            with increment(lake, feature_set, dataset.entities, since, until, few) as found:
-                if found.new + found.updated:
-                    write(lake, found)
-                counts |= {
-                    "new": found.new,
-                    "updated": found.updated,
-                    "scores_affected": found.scores,
-                    "flagged_affected": found.flags,
-                }
+        since = notes.last_whole_build(history, note | ({"definition": other} if other else {}))
+        with _fraud_statements_cached(statements) as few:
+            if other:
+                rows, plan = converted(lake, feature_set, dataset.entities, transactions, few)
+                log.info(
+                    "features: computing %s; keeping %d others; dropping %s",
+                    ", ".join(plan.computed) or "none",
+                    len(plan.kept),
+                    ", ".join(plan.dropped) or "none",
+                )
+                inputs = {name: [same, since[name]] for name, (same, _) in note["inputs"].items()}
+                with lake.noted(built={**note, "inputs": inputs}):
+                    lake.replace_table(FEATURES, by_time(rows, lake.read(FEATURES)))
+                history = lake.history(FEATURES)
+                counts |= {f"features_{how}": len(names) for how, names in asdict(plan).items()}
+            if not notes.is_current(history, note):
+                since = notes.last_whole_build(history, note)
+                until = {name: version for name, (_, version) in note["inputs"].items()}
+                with increment(lake, feature_set, dataset.entities, since, until, few) as found:
+                    if found.new + found.updated:
+                        write(lake, found)
+                    counts |= {
+                        "new": found.new,
+                        "updated": found.updated,
+                        "scores_affected": found.scores,
+                        "flagged_affected": found.flags,
+                    }
     except WholeBuildError as why:
         log.info("features: building the whole table: %s", why)
         return None

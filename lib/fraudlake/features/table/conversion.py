@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.batch.hot_keys import find_skewed_keys
+from fraudlake.features.batch.survey import survey
 from fraudlake.features.definition.feature_set import KERNEL_VERSION, FeatureSet, hash_of
 from fraudlake.features.table.affected import WholeBuildError
 from fraudlake.lake import Lake
+from fraudlake.lake.scan import Scan
 from fraudlake.lake.tables import FEATURES
 
 if TYPE_CHECKING:
@@ -116,9 +117,8 @@ def converted(
         missing = [f for f in feature_set.features if f.name in plan.computed]
         parts = {name for f in missing if f.kind == "ratio" for name in (f.column, f.other)}
         part = feature_set.only({*plan.computed, *parts})
-        nothing = transactions.where("false")
-        slicing = find_skewed_keys(transactions, part, entities)
-        computed = compute(transactions, lambda _: nothing, statements, part, entities, slicing)
+        seen = survey(Scan(transactions), part, entities)
+        computed = compute(transactions, None, statements, part, entities, seen)
         rows = rows.join(computed.select("tx_id", *plan.computed), "tx_id")
     names = [feature.name for feature in feature_set.features]
     return rows.select(*base, *names, F.lit(feature_set.hash).alias("definition")), plan

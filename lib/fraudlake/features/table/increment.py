@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraudlake.features.batch.compute import compute
-from fraudlake.features.batch.hot_keys import find_skewed_keys
+from fraudlake.features.batch.survey import survey
 from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.features.feature import reach_of
 from fraudlake.features.table.affected import MICROS, affected_transactions
@@ -18,6 +18,7 @@ from fraudlake.features.table.layout import by_time
 from fraudlake.instants import closed_range, time_range
 from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
+from fraudlake.lake.scan import Scan
 from fraudlake.lake.tables import FEATURES, FLAGGED, SCORES, TRANSACTIONS, Table
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def increment(
             statements,
             feature_set,
             entities,
-            find_skewed_keys(reached, feature_set, entities),
+            survey(Scan(reached), feature_set, entities),
         )
         existing = lake.read(FEATURES).where(closed_range(first, last))
         yield _counted(lake, keep(_different(rows, existing)))

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _FILE_ROWS = 500_000
+_EPOCH = date(1970, 1, 1)
+
+
+def files_of(days: Mapping[int, int]) -> dict[int, int]:
+    """Day → number of the file that its rows go to: about 500,000 rows, a day is never cut.
+
+    >>> files_of({17622: 300_000, 17623: 300_000, 17625: 10})
+    {17622: 0, 17623: 0, 17625: 1}
+    """
+    files, filled = {}, 0
+    for day, rows in sorted(days.items()):
+        files[day] = filled // _FILE_ROWS
+        filled += rows
+    return files
 
 
 def by_time(rows: DataFrame, times: DataFrame) -> DataFrame:
@@ -32,13 +48,13 @@ def by_time(rows: DataFrame, times: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     day = F.to_date("event_time")
-    counts = times.groupBy(day.alias("_day")).count().orderBy("_day").collect()
-    files, filled = [], 0
-    for date, count in counts:
-        files.append((date, filled // _FILE_ROWS))
-        filled += count
-    known = rows.sparkSession.createDataFrame(files, "_day date, _file int")
+    counts = times.groupBy(F.unix_date(day)).count().collect()
+    files = files_of(dict(counts))
+    known = rows.sparkSession.createDataFrame(
+        [(_EPOCH + timedelta(days=day), number) for day, number in files.items()],
+        "_day date, _file int",
+    )
     placed = rows.withColumn("_day", day).join(F.broadcast(known), "_day", "left").drop("_day")
-    number = files[-1][1] + 1 if files else 1
+    number = max(files.values(), default=0) + 1
     ordered = placed.repartitionById(number, F.col("_file")).sortWithinPartitions("event_time")
     return ordered.drop("_file")

@@ -1,13 +1,18 @@
-"""Busy keys cut in time: the same bits as in one piece."""
+"""The look before a build: rows a day, and busy keys cut in time, to the same bits."""
 
+from collections import Counter
 from contextlib import contextmanager
 
+import pyarrow as pa
 import pytest
 
-from fraudlake.features.batch import hot_keys
-from fraudlake.features.batch.compute import compute
-from fraudlake.features.batch.hot_keys import find_skewed_keys
-from fraudlake.features.exchange import TimeSlicing
+from fraudlake.features.batch import survey as survey_module
+from fraudlake.features.batch.addresses import ADDRESS, MOVED, AsTheyCame, TimeSlicing, opened
+from fraudlake.features.batch.compute import Batch, compute
+from fraudlake.features.batch.fan_out import FanOutTask
+from fraudlake.features.batch.survey import Survey, survey
+from fraudlake.lake.scan import Scan
+from fraudlake.lake.tables import TRANSACTIONS
 
 DAY = 86_400_000_000
 
@@ -50,10 +55,18 @@ def shuffled_into(spark, partitions):
         spark.conf.set("spark.sql.shuffle.partitions", "2")
 
 
-def built(tables, features, entities, slicing=None):
+def cut(partitions, slicing):
+    """What a look over rows says that are to be cut like this."""
+    return Survey(0, 0, {}, partitions, slicing)
+
+
+def slicing_of(rows, features, entities):
+    return survey(Scan(rows), features, entities).slicing
+
+
+def built(tables, features, entities, seen=None):
     transactions, labels = tables
-    nothing = transactions.where("false")
-    frame = compute(transactions, lambda _: nothing, labels, features, entities, slicing)
+    frame = compute(transactions, None, labels, features, entities, seen)
     return frame, sorted(tuple(row) for row in frame.collect())
 
 
@@ -64,8 +77,7 @@ def test_hot_keys_cut_in_time_give_equal_bits(spark, tables, features, entities,
         "customer": TimeSlicing((1, 2), 2 * DAY, 2 * DAY),
         "terminal": TimeSlicing((0,), days * DAY + days % 2, 4 * DAY),
     }
-    with shuffled_into(spark, 5):
-        frame, found = built(tables, features, entities, slicing)
+    frame, found = built(tables, features, entities, cut(5, slicing))
     assert found == expected
     assert len(found) == 400
     plan = frame._jdf.queryExecution().executedPlan().toString().split("== Initial Plan ==")[0]
@@ -74,9 +86,10 @@ def test_hot_keys_cut_in_time_give_equal_bits(spark, tables, features, entities,
 
 
 def test_heavy_hitters_are_found_and_only_they(tables, features, entities, monkeypatch):
-    assert find_skewed_keys(tables[0], features, entities) == {}
-    monkeypatch.setattr(hot_keys, "_BURDEN", 100)
-    slicing = find_skewed_keys(tables[0], features, entities)
+    assert slicing_of(tables[0], features, entities) == {}
+    monkeypatch.setattr(survey_module, "_BURDEN", 100)
+    monkeypatch.setattr(survey_module, "_MOST_ROWS", 200)
+    slicing = slicing_of(tables[0], features, entities)
     counts = {row[0]: row[1] for row in tables[0].groupBy("customer_id").count().collect()}
     heavy = {key for key, count in counts.items() if count > 200}
     assert set(slicing.get("customer", TimeSlicing((), 0, 0)).keys) == heavy
@@ -87,25 +100,27 @@ def test_heavy_hitters_are_found_and_only_they(tables, features, entities, monke
 @pytest.mark.parametrize("key", ["bigint", "string"])
 def test_leaders_among_very_many_keys_are_found(spark, feature_set, entities, monkeypatch, key):
     """Two leaders over 600,000 keys of a row each; a third just misses, with its bucket not."""
-    monkeypatch.setattr(hot_keys, "_BURDEN", 50)
+    monkeypatch.setattr(survey_module, "_BURDEN", 50)
+    monkeypatch.setattr(survey_module, "_MOST_ROWS", 100)
     leaders = ((-1, 150), (-2, 120), (-3, 99))
     cases = (
         f"WHEN id % 1000 = {-leader} AND id < {n * 1000} THEN {leader}" for leader, n in leaders
     )
     rows = spark.range(600_000).selectExpr(
+        "id AS tx_id",
         "timestamp_seconds(1522540800 + id * 300) AS event_time",
         f"CAST(CASE {' '.join(cases)} WHEN id % 1000 < 3 THEN NULL ELSE id END AS {key})"
         " AS terminal_id",
     )
     features = feature_set({"entity": "terminal", "operations": ["count"], "windows": ["1d"]})
-    with shuffled_into(spark, 6_000):  # 100 rows each
-        slicing = find_skewed_keys(rows, features, entities)
+    slicing = slicing_of(rows, features, entities)
     assert set(map(int, slicing["terminal"].keys)) == {-1, -2}
 
 
 def test_a_hot_key_is_worked_on_by_several_tasks(spark, feature_set, entities, monkeypatch):
     """8,000 of 10,000 rows at one terminal, 8 partitions: no task gets a third of them."""
-    monkeypatch.setattr(hot_keys, "_BURDEN", 100)
+    monkeypatch.setattr(survey_module, "_BURDEN", 100)
+    monkeypatch.setattr(survey_module, "_ROWS", 1000)
     rows = spark.range(10_000).selectExpr(
         "id AS tx_id",
         "timestamp_seconds(1522540800 + id * 300) AS event_time",
@@ -115,12 +130,39 @@ def test_a_hot_key_is_worked_on_by_several_tasks(spark, feature_set, entities, m
     )
     features = feature_set({"entity": "terminal", "operations": ["count"], "windows": ["1d"]})
     with shuffled_into(spark, 8):
-        slicing = find_skewed_keys(rows, features, entities)
-        assert slicing["terminal"].keys == (-1,)
-        nothing = rows.where("false")
-        frame = compute(rows, lambda _: nothing, None, features, entities, slicing)
-        parts = frame.selectExpr("spark_partition_id() AS part", "terminal_count_1d AS n")
-        sizes = parts.groupBy("part").count().collect()
-    assert len(sizes) == 8
-    assert sum(row["count"] for row in sizes) == 10_000
-    assert max(row["count"] for row in sizes) < 2_000
+        seen = survey(Scan(rows), features, entities)
+    assert seen.partitions == 8
+    assert seen.slicing["terminal"].keys == (-1,)
+    batch = Batch(Scan(rows), None, None, features, entities, seen)
+    windows = dict(enumerate(batch.windows().values()))
+    sent = rows.mapInArrow(FanOutTask(AsTheyCame(1), ("tx_id",), windows), MOVED)
+    sizes = Counter()
+    for row in sent.where("_kind = 0").collect():
+        address = opened([pa.scalar(row["_rows"], pa.binary())])[ADDRESS].to_numpy()
+        sizes[row["_place"]] += int((address >= 0).sum())
+    assert set(sizes) == set(range(8))
+    assert sizes.total() == 10_000
+    assert max(sizes.values()) < 2_000
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_days_and_transactions_are_counted(lake, world, features, entities, files):
+    """Of the rows alone; those that only count do so for busy keys."""
+    transactions, _ = world(7, rows=400, terminals=2)
+    rows = lake.spark.createDataFrame(transactions).drop("place")
+    rows.write.format("delta").save(lake.path(TRANSACTIONS))
+    start = sorted(row["event_time"] for row in transactions)[150]
+    targets = lake.scan(TRANSACTIONS, 0, start)
+    past = lake.scan(TRANSACTIONS, 0, None, start)
+    assert targets.shares
+    if not files:
+        targets, past = Scan(targets.frame), Scan(past.frame)
+    seen = survey(targets, features, entities, past)
+    wanted = [row for row in transactions if row["event_time"] >= start]
+    assert seen.rows == len(wanted)
+    days = Counter(row["event_time"].toordinal() - 719163 for row in wanted)
+    assert seen.days == days
+    which, hashes = 0, targets.frame.selectExpr("xxhash64(tx_id) AS h").collect()
+    for row in hashes:
+        which ^= row["h"]
+    assert seen.which == which

@@ -1,0 +1,198 @@
+"""Rows of a table as tasks of Python take them: Arrow columns, read from its own files.
+
+Spark's reader makes a row of Java's of every transaction, and takes it apart again on the way to
+Python. A table whose files are plain Parquet on a disk that all tasks see is read by the tasks
+themselves; any other through Spark, and the log says why.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from fraudlake.instants import microseconds
+from fraudlake.lake.plain import obstacle_to_reading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from fraudlake.lake.delta_log import State
+
+log = logging.getLogger("fraudlake")
+
+# A task of Python over Arrow, as `mapInArrow` takes it.
+ArrowTask = Callable[[Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]
+# Rows that a task reads, where files and their row groups allow it, and those of a batch.
+_ROWS = 500_000
+# Bytes of a row in a file whose statistics do not say how many rows it has.
+_ROW_BYTES = 30
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of a file's row groups, the run that is number `number` (from 0) of `of` equal ones."""
+
+    path: str
+    number: int = 0
+    of: int = 1
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Rows that tasks of Python take.
+
+    Attributes
+    ----------
+    frame
+        The rows, as Spark has them.
+    shares
+        What of the files each task reads; None: Spark reads.
+    since, until
+        Of the files' rows, those with since ≤ `event_time` < until (microseconds; None: no bound).
+    """
+
+    frame: DataFrame
+    shares: tuple[tuple[Share, ...], ...] | None = None
+    since: int | None = None
+    until: int | None = None
+
+    def mapped(self, columns: Sequence[str], task: ArrowTask, schema: str) -> DataFrame:
+        """What a task makes of these columns, with its schema in SQL."""
+        rows = self.frame.select(*columns)
+        if self.shares is None:
+            return rows.mapInArrow(task, schema)
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        types = to_arrow_schema(rows.schema, timezone="UTC")
+        reading = _ReadTask(self.shares, types, self.since, self.until, task)
+        number = len(self.shares)
+        return rows.sparkSession.range(0, number, 1, max(1, number)).mapInArrow(reading, schema)
+
+
+def scan_of(
+    name: str, state: State | str, frame: DataFrame, start: datetime | None, end: datetime | None
+) -> Scan:
+    """Rows of a table, those of a range of `event_time`.
+
+    Parameters
+    ----------
+    name
+        What the lake calls the table, for the log.
+    state
+        Its files; or in words why they cannot be looked at.
+    frame
+        The rows, as Spark has them.
+    """
+    reason = state if isinstance(state, str) else obstacle_to_reading(state)
+    if isinstance(state, str) or reason:
+        log.info("%s is read through Spark: got %s, expected plain files on a disk", name, reason)
+        return Scan(frame)
+    since, until = (None if bound is None else microseconds(bound) for bound in (start, end))
+    files = []
+    for file in state.files:
+        stats = json.loads(file.get("stats") or "{}")
+        if _reaches(stats, start, end):
+            rows = stats.get("numRecords", file["size"] // _ROW_BYTES)
+            files.append((_path(state.root, file["path"]), rows))
+    return Scan(frame, shared_out(files), since, until)
+
+
+def _reaches(stats: Mapping[str, Any], start: datetime | None, end: datetime | None) -> bool:
+    """Whether a file may have rows of the range. Statistics are cut to milliseconds."""
+    first = stats.get("minValues", {}).get("event_time")
+    last = stats.get("maxValues", {}).get("event_time")
+    if end is not None and first is not None and datetime.fromisoformat(first) >= end:
+        return False
+    if start is None or last is None:
+        return True
+    return microseconds(datetime.fromisoformat(last)) + 1000 > microseconds(start)
+
+
+def _path(root: str, path: str) -> str:
+    """Where a file is; Delta's log has an URI, most often one that counts from the table."""
+    if ":" in path.split("/", maxsplit=1)[0]:
+        return unquote(urlparse(path).path)
+    return f"{root}/{unquote(path)}"
+
+
+def shared_out(files: Sequence[tuple[str, int]]) -> tuple[tuple[Share, ...], ...]:
+    """What each task reads, of files and their rows: a few small ones, or a part of a large one.
+
+    >>> [len(shares) for shares in shared_out([("a", 9), ("b", 1_000_000), ("c", 9), ("d", 9)])]
+    [1, 1, 1, 2]
+    """
+    tasks: list[tuple[Share, ...]] = []
+    waiting: list[Share] = []
+    size = 0.0
+    for path, rows in files:
+        parts = max(1, round(rows / _ROWS))
+        for number in range(parts):
+            if waiting and size + rows / parts > _ROWS:
+                tasks.append(tuple(waiting))
+                waiting, size = [], 0.0
+            waiting.append(Share(path, number, parts))
+            size += rows / parts
+    return (*tasks, tuple(waiting)) if waiting else tuple(tasks)
+
+
+@dataclass(frozen=True)
+class _ReadTask:
+    """What reads a partition's shares, and hands the rows to a task."""
+
+    shares: tuple[tuple[Share, ...], ...]
+    schema: pa.Schema
+    since: int | None
+    until: int | None
+    task: ArrowTask
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """What the task makes of the rows."""
+        numbers = (number for batch in batches for number in batch["id"].to_pylist())
+        return self.task(batch for number in numbers for batch in self._rows(self.shares[number]))
+
+    def _rows(self, shares: Sequence[Share]) -> Iterator[pa.RecordBatch]:
+        import pyarrow.parquet as pq
+
+        wanted = list(self.schema.names)
+        if (self.since, self.until) != (None, None) and "event_time" not in wanted:
+            wanted.append("event_time")
+        for share in shares:
+            with pq.ParquetFile(share.path, coerce_int96_timestamp_unit="us") as file:
+                number = file.num_row_groups
+                groups = range(
+                    share.number * number // share.of, (share.number + 1) * number // share.of
+                )
+                if not groups:
+                    continue
+                # Columns that came to the table later are not in its older files.
+                there = [name for name in wanted if name in file.schema_arrow.names]
+                for batch in file.iter_batches(_ROWS, list(groups), there, use_threads=False):
+                    yield self._conformed(batch)
+
+    def _conformed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The columns as the table declares them, of the rows that lie in the range."""
+        import numpy as np
+        import pyarrow as pa
+
+        columns = [
+            batch[field.name].cast(field.type)
+            if field.name in batch.schema.names
+            else pa.nulls(len(batch), field.type)
+            for field in self.schema
+        ]
+        rows = pa.record_batch(columns, schema=self.schema)
+        if self.since is None and self.until is None:
+            return rows
+        time = batch["event_time"].cast("int64").to_numpy()
+        inside = np.ones(len(time), bool)
+        if self.since is not None:
+            inside &= time >= self.since
+        if self.until is not None:
+            inside &= time < self.until
+        return rows if inside.all() else rows.filter(pa.array(inside))
