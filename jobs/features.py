@@ -72,4 +72,4 @@ def run(spark: Any, args: Arguments) -> job.Result:
 
 
 if __name__ == "__main__":
-    job.main(Arguments, run)
+    job.main(Arguments, run, light=True)

@@ -96,4 +96,4 @@ def known(lake: Any, state: str, name: str, args: Arguments) -> Any:
 
 
 if __name__ == "__main__":
-    job.main(Arguments, run)
+    job.main(Arguments, run, light=True)

@@ -12,7 +12,7 @@ source scripts/toolchain.sh
 accelerator=${ACCELERATOR:-cpu}
 case $accelerator in cpu | gpu) ;; *) die "ACCELERATOR=$accelerator: expected cpu or gpu" ;; esac
 inputs=(requirements/*.txt scripts/jars.xml scripts/jars.sha256 pyproject.toml
-  scripts/setup.sh scripts/toolchain.sh scripts/horovod.sh scripts/jars.sh)
+  scripts/setup.sh scripts/toolchain.sh scripts/horovod.sh scripts/jars.sh scripts/classes.py)
 wanted="$accelerator $PWD $(cat "${inputs[@]}" | sha256sum | cut -d' ' -f1)"
 stamp=.venv/.setup-stamp
 
@@ -65,6 +65,25 @@ EOF
   log spark "Java: $JAVA_HOME"
 }
 
+# What Java starts from. Made anew where JARs, Java or this folder are other ones; jobs run without.
+start_archive() {
+  local start=.venv/lib/python3.11/site-packages/pyspark/start of
+  # The first layer of the image has no jobs yet.
+  [ -e jobs/features.py ] || return 0
+  of=$({
+    echo "$PWD" && "$JAVA_HOME/bin/java" -version 2>&1
+    cat scripts/classes.py scripts/jars.sha256 && grep '^pyspark==' "requirements/$accelerator.txt"
+  } | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$start/of" 2>/dev/null)" = "$of" ] && return 0
+  log start "archiving the Java classes that a job uses (200 MB; half a minute or more)"
+  if JAVA_HOME=$JAVA_HOME .venv/bin/python scripts/classes.py >build/start.log 2>&1; then
+    echo "$of" >"$start/of"
+  else
+    rm -rf "$start"
+    log start "no archive, jobs start without: see build/start.log"
+  fi
+}
+
 if up_to_date; then exit 0; fi
 
 # One set-up at a time in one check-out.
@@ -84,5 +103,6 @@ scripts/jars.sh
 spark_environment
 scripts/horovod.sh "$accelerator"
 this_package
+start_archive
 echo "$wanted" >$stamp
 log ready ".venv is complete after $((SECONDS - started)) s"

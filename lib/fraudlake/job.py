@@ -179,11 +179,17 @@ def main(
     run: Callable[..., Result],
     words: Sequence[str] | None = None,
     spark: bool = True,
+    light: bool = False,
 ) -> None:
     """Run a job from the command line, in a Spark session if it needs one; ends the process.
 
     Exit code 0: everything was written and the last line on standard output is one JSON object.
     2: the configuration is wrong, nothing was started. 1: anything else.
+
+    Parameters
+    ----------
+    light
+        As `session.open_spark` has it.
     """
     words = sys.argv[1:] if words is None else words
     text = run.__globals__["__doc__"]
@@ -204,7 +210,7 @@ def main(
 
     opened = None
     try:
-        opened = session.open_spark(f"fraudlake {name}") if spark else None
+        opened = session.open_spark(f"fraudlake {name}", light) if spark else None
         result = execute(name, opened, run, arguments)
     except ConfigError as error:
         print(f"{name}: {error}", file=sys.stderr)

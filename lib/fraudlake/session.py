@@ -6,7 +6,7 @@ import glob
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _DELTA_CLASS = "io.delta.sql.DeltaSparkSessionExtension"
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+# Java's first compiler alone, with as much room for code as both would have.
+_LIGHT = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 _RULES = {
     "spark.sql.session.timeZone": "UTC",
     # An append counts its rows by them (`delta_log.append`).
@@ -34,7 +37,7 @@ def local_properties(path: Path | None = None) -> dict[str, str]:
     return {p[0]: p[1].strip() for p in pairs if len(p) == 2 and not p[0].startswith("#")}
 
 
-def open_spark(app_name: str, **properties: str) -> SparkSession:
+def open_spark(app_name: str, light: bool = False, **properties: str) -> SparkSession:
     """The Spark session of this process.
 
     Under spark-submit its properties rule; else `conf/spark/local.conf` does. Time is UTC either
@@ -45,6 +48,8 @@ def open_spark(app_name: str, **properties: str) -> SparkSession:
     ----------
     app_name
         Name shown in Spark's UI and logs.
+    light
+        Whether Java does little beside Python: on one machine it then compiles fast, not well.
     properties
         Further Spark properties, `_` for `.` not allowed: pass them as `**{"spark.x": "y"}`.
 
@@ -63,11 +68,14 @@ def open_spark(app_name: str, **properties: str) -> SparkSession:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         settings = local_properties() | settings
         _check_jars(settings)
+        if light:
+            settings[_JAVA_OPTIONS] = f"{settings.get(_JAVA_OPTIONS, '')} {_LIGHT}".strip()
     builder = SparkSession.builder.appName(app_name)
-    for key, value in settings.items():
-        builder = builder.config(key, value)
     try:
-        spark = builder.getOrCreate()
+        with nullcontext() if submitted else _from_archive(settings):
+            for key, value in settings.items():
+                builder = builder.config(key, value)
+            spark = builder.getOrCreate()
     except PySparkRuntimeError as error:
         raise SetupError(
             f"Spark did not start ({error.getCondition()}): got no answer from Java, expected Java "
@@ -101,6 +109,37 @@ def configured(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[Non
         with suppress(ConnectionError):
             for key, old in before.items():
                 spark.conf.unset(key) if old is None else spark.conf.set(key, old)
+
+
+def start_folder() -> Path:
+    """Where `scripts/classes.py` leaves what Java starts from, beside Spark's JARs."""
+    import pyspark
+
+    return Path(pyspark.__file__).parent / "start"
+
+
+@contextmanager
+def _from_archive(settings: dict[str, str]) -> Iterator[None]:
+    """Let Java, started within the block, take its classes from an archive where there is one.
+
+    Java looks whether it is for these JARs and itself, and leaves it alone where not.
+    """
+    folder, names = start_folder(), ("SPARK_HOME", "SPARK_CONF_DIR")
+    archive, java = folder / "classes.jsa", folder / "java-home"
+    if not java.is_file() or any(name in os.environ for name in names):
+        yield
+        return
+    options = settings.get(_JAVA_OPTIONS, "")
+    if archive.is_file() and "ArchiveClassesAtExit" not in options:
+        quiet = "-Xlog:cds=off -Xlog:cds+dynamic=off"
+        settings[_JAVA_OPTIONS] = f'{options} "-XX:SharedArchiveFile={archive}" {quiet}'.strip()
+    os.environ.setdefault("JAVA_HOME", java.read_text())
+    # It is for one class path, on which a folder must be empty; Spark's own has a file.
+    os.environ["SPARK_CONF_DIR"] = str(folder / "conf")
+    try:
+        yield
+    finally:
+        del os.environ["SPARK_CONF_DIR"]
 
 
 def _check_jars(settings: dict[str, str]) -> None:
