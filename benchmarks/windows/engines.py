@@ -40,7 +40,7 @@ def fraudlake(source: Path, target: Path) -> None:
     from fraudlake.lake.scan import Scan, shared_out
     from fraudlake.lake.tables import FEATURES
 
-    spark = session.open_spark("windows", **_spark())
+    spark = session.open_spark("windows", light=True, **_spark())  # as the job does
     raw = spark.read.parquet(str(source))
     files = [(str(path), ParquetFile(path).metadata.num_rows) for path in source.glob("*.parquet")]
     rows = Scan(raw, shared_out(sorted(files)))
