@@ -26,6 +26,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Metadata:
+    """What a table is.
+
+    Attributes
+    ----------
+    identity
+        Delta's own id of it.
+    created
+        When it was made, milliseconds since 1970 UTC.
+    properties
+        All of its properties.
+    """
+
+    identity: str
+    created: int
+    properties: dict[str, str]
+
+
+@dataclass(frozen=True)
 class State:
     """What Delta's log says of a table at a version.
 
@@ -69,6 +88,15 @@ def state(spark: SparkSession, path: str, version: int) -> State:
 def version(spark: SparkSession, path: str) -> int:
     """Number of the newest commit of the table in a folder."""
     return _newest(spark, _log(spark, path)).version()
+
+
+def metadata(spark: SparkSession, path: str) -> Metadata:
+    """What the table's newest commit says of the table itself."""
+    told = _newest(spark, _log(spark, path)).metadata()
+    convert = _jvm(spark).scala.jdk.javaapi.CollectionConverters.asJava
+    created = told.createdTime()
+    millis = created.get() if created.isDefined() else 0
+    return Metadata(told.id(), millis, dict(convert(told.configuration())))
 
 
 def applications(spark: SparkSession, path: str) -> dict[str, int]:

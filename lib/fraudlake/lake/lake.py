@@ -34,7 +34,7 @@ from fraudlake.options import absolute_lake, is_catalog
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
-    from fraudlake.lake.delta_log import State
+    from fraudlake.lake.delta_log import Metadata, State
 
 log = logging.getLogger("fraudlake")
 
@@ -193,14 +193,11 @@ class Lake:
 
     def identity(self, table: Table) -> str:
         """Delta's own id of the table: one made anew counts from version 0 again, under another."""
-        detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(table)}")
-        return detail.select("id").collect()[0][0]
+        return self._metadata(table).identity
 
     def created_at(self, table: Table) -> datetime:
         """When the table was made, UTC."""
-        detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(table)}")
-        ((millis,),) = detail.selectExpr("unix_millis(createdAt)").collect()
-        return datetime.fromtimestamp(millis / 1000, UTC)
+        return datetime.fromtimestamp(self._metadata(table).created / 1000, UTC)
 
     def location(self, table: Table) -> str:
         """Path or URI of the table's folder."""
@@ -211,9 +208,12 @@ class Lake:
 
     def properties(self, table: Table) -> dict[str, str]:
         """The table's own properties (`fraudlake.dataset`, …) without the prefix."""
-        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.reference(table)}").collect()
-        prefix = "fraudlake."
-        return {r[0].removeprefix(prefix): r[1] for r in rows if r[0].startswith(prefix)}
+        prefix, own = "fraudlake.", self._metadata(table).properties
+        return {name.removeprefix(prefix): own[name] for name in own if name.startswith(prefix)}
+
+    def _metadata(self, table: Table) -> Metadata:
+        # DESCRIBE DETAIL and SHOW TBLPROPERTIES start jobs, or take Spark's whole planner.
+        return delta_log.metadata(self.spark, self.location(table))
 
     def dataset(self) -> str:
         """Name of the data set that the lake holds.
@@ -312,8 +312,7 @@ class Lake:
         """Add the constraints that are missing: the table may be an older one."""
         if not table.constraints:
             return
-        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.reference(table)}").collect()
-        existing = {row[0] for row in rows}
+        existing = self._metadata(table).properties
         for name, rule in table.constraints.items():
             if _CONSTRAINT + name not in existing:
                 with violations.told(self._name(table), table):
