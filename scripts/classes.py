@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from fraudlake import job, session
@@ -25,7 +27,7 @@ def main() -> None:
     (folder / "conf").mkdir(parents=True)
     (folder / "java-home").write_text(os.environ["JAVA_HOME"])
     with tempfile.TemporaryDirectory() as work:
-        dump = f"-XX:ArchiveClassesAtExit={folder / 'new'}"
+        dump = f'"-XX:ArchiveClassesAtExit={folder / "new"}"'
         options = {"spark.driver.extraJavaOptions": dump}
         spark = session.open_spark("classes", light=True, **options)
         raw, lake = f"{work}/raw", f"{work}/lake"
@@ -33,10 +35,17 @@ def main() -> None:
         job.call("ingest", spark, lake=lake, dataset="simulated", input=f"{raw}/*")
         job.call("features", spark, lake=lake)
         gateway: Any = spark.sparkContext._gateway  # noqa: SLF001
+        command = Path(f"/proc/{gateway.proc.pid}/cmdline").read_text().split("\0")
         spark.stop()
         gateway.shutdown()
         gateway.proc.stdin.close()
         gateway.proc.wait(120)
+    # Java ends at once over an archive that is cut off: it is looked through here, with the same
+    # class path, and its size is compared before each use.
+    sums = ["-Xshare:on", "-XX:+VerifySharedSpaces", f"-XX:SharedArchiveFile={folder / 'new'}"]
+    path = command[command.index("-cp") + 1]
+    subprocess.run([command[0], "-cp", path, *sums, "-version"], check=True)
+    (folder / "size").write_text(str((folder / "new").stat().st_size))
     (folder / "new").rename(folder / "classes.jsa")
 
 

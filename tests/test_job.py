@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import Field
 
-from fraudlake import instants, job, names, options, resources
+from fraudlake import instants, job, names, options, resources, session
 from fraudlake.errors import ConfigError
 
 WRONG = {
@@ -255,3 +256,28 @@ def test_a_full_disk_is_told_in_words(monkeypatch, capsys):
     said = capsys.readouterr().err
     assert "test_job: disk: got 'No space left on device', expected room" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("size", ["4", "5", None])
+def test_java_starts_from_an_archive_that_is_whole(tmp_path, monkeypatch, size):
+    """One that is cut off would end Java at once; without one, Java starts as ever."""
+    for name in ("SPARK_HOME", "SPARK_CONF_DIR", "JAVA_HOME"):
+        monkeypatch.setenv(name, "")  # what it was comes back in the end
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(session, "start_folder", lambda: tmp_path)
+    (tmp_path / "classes.jsa").write_text("1234")
+    (tmp_path / "java-home").write_text("/java")
+    if size:
+        (tmp_path / "size").write_text(size)
+    settings = {"spark.driver.extraJavaOptions": "-XX:+UseParallelGC"}
+    with session._from_archive(settings):
+        assert os.environ["SPARK_CONF_DIR"] == f"{tmp_path}/conf"
+        assert os.environ["JAVA_HOME"] == "/java"
+    assert "SPARK_CONF_DIR" not in os.environ
+    options = settings["spark.driver.extraJavaOptions"]
+    assert options.startswith("-XX:+UseParallelGC")
+    assert (f"-XX:SharedArchiveFile={tmp_path}/classes.jsa" in options) == (size == "4")
+    monkeypatch.setenv("SPARK_CONF_DIR", "/own")
+    with session._from_archive(own := {}):
+        assert os.environ["SPARK_CONF_DIR"] == "/own"
+    assert own == {}

@@ -122,7 +122,8 @@ def start_folder() -> Path:
 def _from_archive(settings: dict[str, str]) -> Iterator[None]:
     """Let Java, started within the block, take its classes from an archive where there is one.
 
-    Java looks whether it is for these JARs and itself, and leaves it alone where not.
+    Java looks whether it is for these JARs and itself, and leaves it alone where not. One that was
+    cut off, which Java would not survive, is not shown to it.
     """
     folder, names = start_folder(), ("SPARK_HOME", "SPARK_CONF_DIR")
     archive, java = folder / "classes.jsa", folder / "java-home"
@@ -130,7 +131,9 @@ def _from_archive(settings: dict[str, str]) -> Iterator[None]:
         yield
         return
     options = settings.get(_JAVA_OPTIONS, "")
-    if archive.is_file() and "ArchiveClassesAtExit" not in options:
+    size = folder / "size"
+    whole = size.is_file() and archive.is_file() and archive.stat().st_size == int(size.read_text())
+    if whole:
         quiet = "-Xlog:cds=off -Xlog:cds+dynamic=off"
         settings[_JAVA_OPTIONS] = f'{options} "-XX:SharedArchiveFile={archive}" {quiet}'.strip()
     os.environ.setdefault("JAVA_HOME", java.read_text())
