@@ -6,6 +6,8 @@ from decimal import Decimal
 import pytest
 
 from fraudlake.lake import scan as scan_module
+from fraudlake.lake.delta_log import State
+from fraudlake.lake.plain import obstacle_to_reading
 from fraudlake.lake.tables import TRANSACTIONS
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
@@ -105,3 +107,11 @@ def test_what_is_not_plain_is_read_through_spark(table, caplog, change, reason):
     assert same(table, version, plain=False) == (490 if "DELETE" in change else 500)
     assert reason in caplog.text
     assert same(table, 1) == 500  # as it was
+
+
+def test_files_of_another_store_are_read_through_spark():
+    """A shallow clone names the files of its source."""
+    files = [{"path": "s3a://bucket/part.parquet", "partitionValues": {}}]
+    assert obstacle_to_reading(State("/t", files, [], [], {})) == "files of another store"
+    files = [{"path": "file:/other/part.parquet", "partitionValues": {}}]
+    assert obstacle_to_reading(State("/t", files, [], [], {})) is None

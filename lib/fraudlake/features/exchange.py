@@ -1,9 +1,8 @@
 """Rows that change tasks packed: a shuffle moves columns, not rows.
 
 Spark's own shuffle and sort take every row in hand several times. Here Python splits the rows of a
-task by bucket, and what Spark moves and sorts is one blob of Arrow columns for each bucket. All
-rows of a key lie in one bucket (a hot key's, in one for each slice of time), and a task takes its
-buckets one after the other: its memory is that of a few buckets' rows.
+task by bucket, and what Spark moves is one blob of Arrow columns for each bucket. All rows of a key
+lie in one bucket.
 """
 
 from __future__ import annotations

@@ -41,12 +41,12 @@ def label_changes(statements: DataFrame) -> DataFrame:
 
 
 def collected_changes(statements: Scan, most: int) -> pa.Table | None:
-    """As `label_changes` gives them, on the driver; None where more transactions were called fraud.
+    """As `label_changes` gives them, on the driver; None where there are too many.
 
     Parameters
     ----------
     most
-        Transactions, and statements about them for each on average.
+        How many transactions called fraud are collected, and how many statements about them.
     """
     frauds = statements.mapped(["tx_id", "is_fraud"], frauds_among, "tx_id bigint")
     ids = frauds.limit(most + 1).toArrow()

@@ -1,4 +1,4 @@
-"""The plan that batch and stream share: one shuffle for each entity, features added on the way."""
+"""The stream's plan, one shuffle for each entity, features added on the way; and what comes out."""
 
 from __future__ import annotations
 

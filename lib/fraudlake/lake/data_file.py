@@ -26,13 +26,16 @@ class DataFile:
         Its name in the table's folder.
     size
         Bytes.
+    rows
+        How many it has.
     stats
-        Rows, and of some columns the least, the greatest and how many are null, as Delta's log
+        That, and of some columns the least, the greatest and how many are null, as Delta's log
         has them.
     """
 
     path: str
     size: int
+    rows: int
     stats: str
 
 
@@ -80,7 +83,8 @@ class DataFileWriter:
             store_decimal_as_integer=True,
         )
         stats = {"numRecords": len(rows)} | _ranges(rows, self.indexed)
-        return DataFile(path, Path(self.folder, path).stat().st_size, json.dumps(stats))
+        size = Path(self.folder, path).stat().st_size
+        return DataFile(path, size, len(rows), json.dumps(stats))
 
 
 def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

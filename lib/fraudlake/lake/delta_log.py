@@ -189,7 +189,7 @@ def replace(spark: SparkSession, path: str, files: Sequence[DataFile]) -> None:
     ]
     metric = jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric
     counted = {"numFiles": len(files), "numOutputBytes": sum(f.size for f in files)}
-    counted["numOutputRows"] = sum(json.loads(f.stats)["numRecords"] for f in files)
+    counted["numOutputRows"] = sum(f.rows for f in files)
     metrics = {}
     for name, value in counted.items():
         metrics[name] = metric(spark.sparkContext._jsc.sc(), name)

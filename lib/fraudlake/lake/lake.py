@@ -130,10 +130,14 @@ class Lake:
 
     def _state(self, table: Table, version: int) -> State | str:
         """Files of the table, where they lie on a disk; else in words, where they lie."""
-        folder = re.sub("^file:/+", "/", self.location(table))
+        folder = self._folder(table)
         if Path(folder).is_dir():
             return delta_log.state(self.spark, folder, version)
         return f"files under {urlparse(folder).scheme or folder}:"
+
+    def _folder(self, table: Table) -> str:
+        """Where the table is, on a disk without a scheme."""
+        return re.sub("^file:/+", "/", self.location(table))
 
     def file_writer(self, table: Table) -> DataFileWriter | None:
         """What writes files of the table in tasks of Python; None: Spark must, the log says why."""
@@ -155,7 +159,7 @@ class Lake:
 
         Re-run rule: equal inputs give equal rows.
         """
-        delta_log.replace(self.spark, re.sub("^file:/+", "/", self.location(table)), files)
+        delta_log.replace(self.spark, self._folder(table), files)
 
     def changes(self, table: Table, after: int, until: int) -> DataFrame:
         """What commits after one version changed, to another version included.

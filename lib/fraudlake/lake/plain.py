@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlparse
 
 if TYPE_CHECKING:
     from fraudlake.lake.delta_log import State
@@ -32,6 +33,8 @@ def obstacle_to_reading(state: State) -> str | None:
         return "rows deleted by vectors"
     if any(file["partitionValues"] for file in state.files):
         return "partition columns"
+    if any(urlparse(file["path"]).scheme not in ("", "file") for file in state.files):
+        return "files of another store"
     return None
 
 

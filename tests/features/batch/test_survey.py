@@ -166,3 +166,13 @@ def test_days_and_transactions_are_counted(lake, world, features, entities, file
     for row in hashes:
         which ^= row["h"]
     assert seen.which == which
+
+
+def test_rows_that_are_none_do_not_stretch_time(spark, tables, features, entities, monkeypatch):
+    """A range that begins with the history: no past, and slices as long as without one."""
+    monkeypatch.setattr(survey_module, "_BURDEN", 20)
+    monkeypatch.setattr(survey_module, "_MOST_ROWS", 10)
+    nothing = Scan(tables[0].where("false"))
+    alone = survey(Scan(tables[0]), features, entities)
+    assert alone.slicing
+    assert survey(Scan(tables[0]), features, entities, nothing) == alone

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fraudlake.features.exchange import joined, packed_by
 from fraudlake.features.feature import Feature
 from fraudlake.features.rows import CHANGES
 
@@ -26,7 +27,7 @@ ADDRESS = "_home"  # of a row to be computed; −1 of one that only counts
 SLICE = "_slice"  # the slice of time in which a hot key's row lies; 0 for the others
 # An address is a home's number, a call of a task (which has a number of its own), and a row.
 _ROW_BITS, _CALL_BITS, _HOME_BITS = 20, 25, 18
-_CALLS = 1 << 11  # of one task
+_CALLS = 1 << 9  # of one task
 
 
 class Homes(Protocol):
@@ -135,6 +136,13 @@ def call_number(partition: int, calls: int) -> int:
 def addresses(home: NDArray[np.int32], call: int, places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Addresses of rows: their homes, the call that read them, their places in its rows there.
 
+    Raises
+    ------
+    ValueError
+        There are more homes, or rows of a call, than addresses can tell apart.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> address = addresses(np.array([3], np.int32), 7, np.array([5]))
     >>> [int(part[0]) for part in (home_of(address), call_of(address), place_of(address))]
@@ -142,8 +150,12 @@ def addresses(home: NDArray[np.int32], call: int, places: NDArray[np.int64]) -> 
     """
     import numpy as np
 
-    if int(home.max(initial=0)) >= 1 << _HOME_BITS or int(places.max(initial=0)) >= 1 << _ROW_BITS:
-        raise ValueError(f"got home {home.max()}, row {places.max()}, expected fewer of them")
+    homes, rows = int(home.max(initial=0)) + 1, int(places.max(initial=0)) + 1
+    if homes > 1 << _HOME_BITS or rows > 1 << _ROW_BITS:
+        raise ValueError(
+            f"got {homes} homes and {rows} rows of a call, expected at most {1 << _HOME_BITS} and "
+            f"{1 << _ROW_BITS}: lower spark.sql.execution.arrow.maxRecordsPerBatch"
+        )
     of_call = (home.astype(np.int64) << _CALL_BITS) + call
     return (of_call << _ROW_BITS) + places
 
@@ -179,14 +191,12 @@ def moved(kind: int, places: NDArray[np.int32], rows: pa.Table, call: int = 0) -
     """
     import pyarrow as pa
 
-    from fraudlake.features.exchange import packed_by
-
     if kind == OWN:
         rows = rows.replace_schema_metadata({"call": str(call)})
     packed = packed_by(places, rows)
     kinds = pa.array([kind] * len(packed), pa.int32())
-    names = [field.split()[0] for field in MOVED.split(", ")]
-    return pa.record_batch([packed["_bucket"], kinds, packed["_rows"]], names)
+    columns = [packed["_bucket"], kinds, packed["_rows"]]
+    return pa.record_batch(columns, ["_place", "_kind", "_rows"])
 
 
 def blobs(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, int, pa.Scalar]]:
@@ -200,7 +210,5 @@ def blobs(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, int, pa.Scal
 def opened(parts: Sequence[pa.Scalar]) -> pa.Table:
     """The rows of several blobs in one table; a column that some lack is null there."""
     import pyarrow as pa
-
-    from fraudlake.features.exchange import joined
 
     return joined([pa.ipc.open_stream(rows.as_buffer()).read_all() for rows in parts])

@@ -91,18 +91,11 @@ def _own(
 ) -> tuple[pa.Table, Callable[[NDArray[np.int64]], NDArray[np.int64]]]:
     """Own columns of the rows, and from calls where the rows of each begin."""
     import numpy as np
+    import pyarrow as pa
 
-    tables = {int(table.schema.metadata[b"call"]): table for table in map(_opened, parts)}
+    tables = {int(table.schema.metadata[b"call"]): table for table in (opened([p]) for p in parts)}
     calls = np.array(sorted(tables))
     lengths = [len(tables[call]) for call in calls.tolist()]
     begins = np.cumsum([0, *lengths[:-1]])
-    import pyarrow as pa
-
     own = pa.concat_tables([tables[c].replace_schema_metadata() for c in calls.tolist()])
     return own.combine_chunks(), lambda of: begins[np.searchsorted(calls, of)]
-
-
-def _opened(rows: pa.Scalar) -> pa.Table:
-    import pyarrow as pa
-
-    return pa.ipc.open_stream(rows.as_buffer()).read_all()

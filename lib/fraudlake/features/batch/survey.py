@@ -95,7 +95,8 @@ def survey(
     total = sum(look.rows for look in looks)
     partitions = min(shuffle_partitions(rows.frame), total // _ROWS)
     partitions = max(1, partitions, -(-total // _MOST_ROWS))
-    first, last = min(look.first for look in looks), max(look.last for look in looks)
+    first = min((look.first for look in looks if look.rows), default=0)
+    last = max((look.last for look in looks if look.rows), default=0)
     fair = max(total / partitions, _BURDEN)
     counts = np.sum([look.keys for look in looks], axis=0)
     slicing = {}
@@ -159,8 +160,8 @@ class _SurveyTask:
                 continue
             rows, which = rows + len(table), which ^ fingerprint(table)
             time, tx_id = micros(table), table["tx_id"].to_numpy()
-            first.append(time.min())
-            last.append(time.max())
+            first.append(int(time.min()))
+            last.append(int(time.max()))
             start = int(time.min()) // DAY
             counts = np.bincount(time // DAY - start)
             days.update({start + int(day): int(counts[day]) for day in np.flatnonzero(counts)})
@@ -170,9 +171,9 @@ class _SurveyTask:
                 keys[index] += np.bincount(bucket, minlength=self.buckets)
         if rows:
             seen = np.array([[*days.keys()], [*days.values()]], np.int64).tobytes()
-            values = [rows, which, min(first), max(last), seen, keys.tobytes()]
-            names = [field.split()[0] for field in _SEEN.split(", ")]
-            yield pa.record_batch([pa.array([value]) for value in values], names)
+            times = {"first": min(first), "last": max(last)}
+            packed = {"days": seen, "keys": keys.tobytes()}
+            yield pa.RecordBatch.from_pylist([{"rows": rows, "which": which, **times, **packed}])
 
 
 def fingerprint(rows: pa.Table) -> int:

@@ -99,6 +99,7 @@ def build(
             "the table whole, or name another one, such as table=features_v2"
         )
     counts: dict[str, int] | None = {}
+    compared = False
     history, before = lake.history(FEATURES), lake.version(FEATURES)
     changed = other is not None or not notes.is_current(history, note)
     if changed:
@@ -109,11 +110,11 @@ def build(
                     lake, feature_set, dataset, transactions, history, note, other, statements
                 )
             if counts is None:
-                _whole(lake, feature_set, dataset, versions, other, start, end)
+                compared = _whole(lake, feature_set, dataset, versions, other, start, end)
             changed = counts is None or any(counts.values())
     lake.set_property(FEATURES, "definition", feature_set.text)
     # Rows that an increment leaves alone were looked at when they were written.
-    written = changed and "new" not in (counts or {})
+    written = changed and not compared and "new" not in (counts or {})
     count, expected = (_rows(t, written) for t in (lake.read(FEATURES).where(within), targets))
     if count != expected:
         lake.restore(FEATURES, max(before, 0))
@@ -130,8 +131,13 @@ def _whole(
     other: str | None,
     start: datetime | None,
     end: datetime | None,
-) -> None:
+) -> bool:
     """Compute and write all rows of the table, or of a range of it.
+
+    Returns
+    -------
+    bool
+        Whether it was compared before the commit which transactions the rows are of.
 
     Raises
     ------
@@ -152,13 +158,13 @@ def _whole(
     if other:
         log.info("features: replacing the table made by definition %s", other)
         lake.replace_table(FEATURES, by_time(computed(batch), targets.frame))
-        return
+        return False
     lake.create(FEATURES, columns, {"definition": feature_set.text})
     writer = None if start or end else lake.file_writer(FEATURES)
     if writer is None:
         rows = by_time(computed(batch), targets.frame)
         lake.replace_where(FEATURES, rows, time_range(start, end))
-        return
+        return False
     result = Result(own_columns(dataset.entities), tuple(feature_set.features))
     writing = WriteFile(writer, result, feature_set.hash)
     homes = ByDay(files_of(seen.days))
@@ -167,6 +173,7 @@ def _whole(
     if (made.rows, made.which) != (seen.rows, seen.which):
         raise DataError(_lost(lake, made.rows, seen.rows) + "nothing was written, run again")
     lake.replace_files(FEATURES, made.files)
+    return True
 
 
 def _lost(lake: Lake, got: int, expected: int) -> str:
@@ -207,9 +214,9 @@ def _in_parts(
                 with lake.noted(built={**note, "inputs": inputs}):
                     lake.replace_table(FEATURES, by_time(rows, lake.read(FEATURES)))
                 history = lake.history(FEATURES)
+                since = notes.last_whole_build(history, note)
                 counts |= {f"features_{how}": len(names) for how, names in asdict(plan).items()}
             if not notes.is_current(history, note):
-                since = notes.last_whole_build(history, note)
                 until = {name: version for name, (_, version) in note["inputs"].items()}
                 with increment(lake, feature_set, dataset.entities, since, until, few) as found:
                     if found.new + found.updated:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from fraudlake.features.batch.survey import DAY, fingerprint
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
-WRITTEN = "path string, size bigint, stats string, rows bigint, which bigint"
+WRITTEN = "path string, size bigint, rows bigint, stats string, which bigint"
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,14 @@ class WriteFile:
         same = pa.array(np.zeros(len(found), np.int32))
         definition = pa.DictionaryArray.from_arrays(same, [self.definition])
         file = self.writer.write(found.append_column("definition", definition))
-        values = [*astuple(file), len(found), fingerprint(found)]
-        names = [field.split()[0] for field in WRITTEN.split(", ")]
-        yield pa.record_batch([pa.array([value]) for value in values], names)
+        yield pa.RecordBatch.from_pylist([asdict(file) | {"which": fingerprint(found)}])
 
 
 def collected(made: DataFrame) -> Written:
     """The files that tasks have written, from what they said of them."""
-    found, which = made.collect(), 0
-    for row in found:
-        which ^= row["which"]
-    files = [DataFile(row["path"], row["size"], row["stats"]) for row in found]
-    return Written(files, sum(row["rows"] for row in found), which)
+    files, which = [], 0
+    for row in made.collect():
+        *file, one = row
+        files.append(DataFile(*file))
+        which ^= one
+    return Written(files, sum(file.rows for file in files), which)
