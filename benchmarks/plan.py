@@ -1,6 +1,7 @@
 """What the batch plan saves: a day added against a full rebuild, one hot key cut against uncut.
 
-    .venv/bin/python benchmarks/plan.py [rows=1000000] [days=365] [hot=0.5]
+    .venv/bin/python benchmarks/plan.py [rows=1000000] [days=365] [hot=0.5] \
+        [parts=increments,hot,spark]
 
 `rows` payments of `days` days by rows/200 customers at rows/100 terminals, a share `hot` of them at
 one terminal. First part: the Handbook's features of all days but the last; then the last day comes,
@@ -178,12 +179,15 @@ def beside_spark(spark, folder):
         print(f"{rows:<10}{took[0]:>8.1f} s{took[1]:>8.1f} s", flush=True)
 
 
-def main(rows="1000000", days="365", hot="0.5"):
+def main(rows="1000000", days="365", hot="0.5", parts="increments,hot,spark"):
     spark = session.open_spark("plan")
     with tempfile.TemporaryDirectory() as folder:
-        increments(spark, folder, int(rows), int(days), float(hot))
-        hot_key(spark, folder, int(rows), int(days))
-        beside_spark(spark, folder)
+        if "increments" in parts:
+            increments(spark, folder, int(rows), int(days), float(hot))
+        if "hot" in parts:
+            hot_key(spark, folder, int(rows), int(days))
+        if "spark" in parts:
+            beside_spark(spark, folder)
     spark.stop()
 
 

@@ -31,6 +31,7 @@ def fraudlake(source: Path, target: Path) -> None:
     from fraudlake import session
     from fraudlake.datasets import load_dataset
     from fraudlake.features.batch.compute import Batch, brought_home, feature_columns, own_columns
+    from fraudlake.features.batch.home import HomeTask
     from fraudlake.features.batch.survey import survey
     from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.features.stages import Result
@@ -65,10 +66,9 @@ def fraudlake(source: Path, target: Path) -> None:
     lake.create(FEATURES, dataset.entity_types() | feature_columns(handbook))
     seen = survey(rows, handbook, dataset.entities)
     result = Result(own_columns(dataset.entities), tuple(handbook.features))
-    made = brought_home(
-        Batch(rows, None, labels, handbook, dataset.entities, seen), ByDay(files_of(seen.days)),
-        result.reads, WriteFile(lake.file_writer(FEATURES), result, handbook.hash), WRITTEN,
-    )  # fmt: skip
+    batch = Batch(rows, None, Scan(labels), handbook, dataset.entities, seen)
+    task = HomeTask(batch.windows, WriteFile(lake.file_writer(FEATURES), result, handbook.hash))
+    made = brought_home(batch, ByDay(files_of(seen.days)), result.reads, task, WRITTEN)
     lake.replace_files(FEATURES, collected(made).files)
     spark.stop()
 

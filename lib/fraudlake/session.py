@@ -22,6 +22,8 @@ _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 _LIGHT = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 _RULES = {
     "spark.sql.session.timeZone": "UTC",
+    # By default an instant is written in 96 bits, which others read at a third of the speed.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # An append counts its rows by them (`delta_log.append`).
     "spark.databricks.delta.stats.collect": "true",
     # No table is partitioned, and on the nested expressions of the record checks this rule alone

@@ -100,7 +100,7 @@ def test_4_a_task_run_again_sends_each_row_to_the_same_place(spark, world, featu
         {"entity": "terminal", "operations": [{"rate": "fraud"}], "windows": ["1d"], "delay": "7d"},
     )
     day = 86_400_000_000
-    seen = Survey(0, 0, {}, 2, {"customer": TimeSlicing((0, 1), 2 * day, day)})
+    seen = Survey(0, 0, 0, 0, {}, None, 2, {"customer": TimeSlicing((0, 1), 2 * day, day)})
     said = spark.createDataFrame(statements)
 
     def found(rows, partitions):

@@ -112,6 +112,6 @@ def test_what_is_not_plain_is_read_through_spark(table, caplog, change, reason):
 def test_files_of_another_store_are_read_through_spark():
     """A shallow clone names the files of its source."""
     files = [{"path": "s3a://bucket/part.parquet", "partitionValues": {}}]
-    assert obstacle_to_reading(State("/t", files, [], [], {})) == "files of another store"
+    assert obstacle_to_reading(State("/t", files, [], [], {}, 7)) == "files of another store"
     files = [{"path": "file:/other/part.parquet", "partitionValues": {}}]
-    assert obstacle_to_reading(State("/t", files, [], [], {})) is None
+    assert obstacle_to_reading(State("/t", files, [], [], {}, 7)) is None

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pyspark import Broadcast
     from pyspark.sql import DataFrame
 
+# Transactions called fraud, and statements about them, that the driver takes: tens of bytes each.
+_MOST = 2_000_000
+
 
 def label_changes(statements: DataFrame) -> DataFrame:
     """Changes of the fraud count that label statements make.
@@ -40,24 +43,18 @@ def label_changes(statements: DataFrame) -> DataFrame:
     return grouped.select("tx_id", changes.alias(CHANGES))
 
 
-def collected_changes(statements: Scan, most: int) -> pa.Table | None:
-    """As `label_changes` gives them, on the driver; None where there are too many.
-
-    Parameters
-    ----------
-    most
-        How many transactions called fraud are collected, and how many statements about them.
-    """
+def collected_changes(statements: Scan) -> pa.Table | DataFrame:
+    """As `label_changes` gives them, on the driver; the statements where these are too many."""
     frauds = statements.mapped(["tx_id", "is_fraud"], frauds_among, "tx_id bigint")
-    ids = frauds.limit(most + 1).toArrow()
-    if len(ids) > most:
-        return None
+    ids = frauds.limit(_MOST + 1).toArrow()
+    if len(ids) > _MOST:
+        return statements.frame
     names = ["tx_id", "known_at", "source", "is_fraud"]
     kinds = dict(statements.frame.dtypes)
     schema = ", ".join(f"{name} {kinds[name]}" for name in names)
-    about = _AboutTask(statements.frame.sparkSession.sparkContext.broadcast(packed_table(ids)))
-    said = statements.mapped(names, about, schema).limit(most + 1).toArrow()
-    return None if len(said) > most else changes_said(said)
+    about = AboutTask(statements.frame.sparkSession.sparkContext.broadcast(packed_table(ids)))
+    said = statements.mapped(names, about, schema).limit(_MOST + 1).toArrow()
+    return statements.frame if len(said) > _MOST else changes_said(said)
 
 
 def frauds_among(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -67,12 +64,17 @@ def frauds_among(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 @dataclass(frozen=True)
-class _AboutTask:
-    """What keeps the statements about some transactions."""
+class AboutTask:
+    """What keeps rows about some transactions."""
 
     ids: Broadcast[bytes]
+    then: ArrowTask = iter
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """What another task makes of those among the rows, by `tx_id`."""
+        return self.then(self._about(batches))
+
+    def _about(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
         import pyarrow.compute as pc
 

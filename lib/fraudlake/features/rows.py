@@ -134,7 +134,22 @@ def put(rows: pa.Table, name: str, values: NDArray | pa.Array) -> pa.Table:
 
 def finished(rows: pa.Table, features: Sequence[Feature]) -> dict[str, pa.ChunkedArray]:
     """Features in their order, from the columns of transactions and windows (`OVER`)."""
-    parts = {f.name: _part(rows, f) for f in features if f.kind != "ratio"}
+    return _with_ratios({f.name: _part(rows, f) for f in features if f.kind != "ratio"}, features)
+
+
+def refreshed(rows: pa.Table, features: Sequence[Feature]) -> dict[str, pa.ChunkedArray]:
+    """As `finished`, of rows that have their features, and new ones of some windows (`OVER`)."""
+    parts = {
+        f.name: _part(rows, f) if OVER + f.name in rows.column_names else rows[f.name]
+        for f in features
+        if f.kind != "ratio"
+    }
+    return _with_ratios(parts, features)
+
+
+def _with_ratios(
+    parts: dict[str, pa.ChunkedArray], features: Sequence[Feature]
+) -> dict[str, pa.ChunkedArray]:
     for feature in features:
         if feature.kind == "ratio":
             above, below = parts[feature.column], parts[feature.other]

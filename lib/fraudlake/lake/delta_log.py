@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -58,6 +59,8 @@ class State:
         Names of the table features that a reader, and a writer, must know.
     properties
         All of the table's properties.
+    writer_version
+        Of the protocol; features have names from 7 on.
     """
 
     root: str
@@ -65,6 +68,7 @@ class State:
     reader_features: list[str]
     writer_features: list[str]
     properties: dict[str, str]
+    writer_version: int
 
 
 def state(spark: SparkSession, path: str, version: int) -> State:
@@ -82,7 +86,8 @@ def state(spark: SparkSession, path: str, version: int) -> State:
             files.append(json.loads(text)["add"])
     protocol = snapshot.getProtocol()
     features = [*protocol.getReaderFeatures()], [*protocol.getWriterFeatures()]
-    return State(path, files, *features, dict(snapshot.getMetadata().getConfiguration()))
+    properties = dict(snapshot.getMetadata().getConfiguration())
+    return State(path, files, *features, properties, protocol.getMinWriterVersion())
 
 
 def version(spark: SparkSession, path: str) -> int:
@@ -167,10 +172,51 @@ def append_once(
     return commit(actions.appended(mark))
 
 
-def replace(spark: SparkSession, path: str, files: Sequence[DataFile]) -> None:
-    """Put files, which stand in the table's folder, in the place of all others in one commit.
+def appended(path: str, after: int, until: int) -> list[dict[str, Any]] | None:
+    """Files that commits after one version added to the table in a folder, to another included.
+
+    Returns
+    -------
+    list or None
+        As the log's `add` actions have them; None: they did more than append, or what they did
+        does not stand in the log any more.
+    """
+    files = []
+    for number in range(after + 1, until + 1):
+        commit = Path(path, "_delta_log", f"{number:020}.json")
+        if not commit.exists():
+            return None
+        for line in commit.read_text().splitlines():
+            action = json.loads(line)
+            if "cdc" in action or action.get("remove", {}).get("dataChange"):
+                return None
+            if action.get("add", {}).get("dataChange"):
+                files.append(action["add"])
+    return files
+
+
+def replace(
+    spark: SparkSession,
+    path: str,
+    files: Sequence[DataFile],
+    gone: Collection[str] | None,
+    after: int | None = None,
+) -> bool:
+    """Put files, which stand in the table's folder, in the place of others in one commit.
 
     The commit reads the whole table, so Delta refuses it where any other came in between.
+
+    Parameters
+    ----------
+    gone
+        Those others, as the log's `add` actions name them; None: all.
+    after
+        The table's version for which the files were written; None: the newest.
+
+    Returns
+    -------
+    bool
+        False: there is a commit after that version, and nothing was committed.
     """
     jvm, log = _jvm(spark), _log(spark, path)
     none, delta, nothing = (
@@ -178,15 +224,20 @@ def replace(spark: SparkSession, path: str, files: Sequence[DataFile]) -> None:
         jvm.org.apache.spark.sql.delta,
         jvm.PythonUtils.toScalaMap({}),
     )
-    transaction = log.startTransaction(none, jvm.scala.Some(_newest(spark, log)))
+    newest = _newest(spark, log)
+    if after not in (None, newest.version()):
+        return False
+    transaction = log.startTransaction(none, jvm.scala.Some(newest))
     now = int(time.time() * 1000)
-    before = transaction.filterFiles()
-    gone = [before.apply(n).removeWithTimestamp(now, True) for n in range(before.size())]
-    rest = [None, None, *[none] * 5]
-    added = [
-        delta.actions.AddFile(quote(f.path), nothing, f.size, now, True, f.stats, *rest)
-        for f in files
+    transaction.readWholeTable()
+    add, rest = delta.actions.AddFile, [None, None, *[none] * 5]
+    # From the log: Delta itself would start a job to list them.
+    removed = [
+        add(f["path"], nothing, f["size"], now, True, None, *rest).removeWithTimestamp(now, True)
+        for f in (state(spark, path, newest.version()).files if gone is None or gone else ())
+        if gone is None or f["path"] in gone
     ]
+    added = [add(quote(f.path), nothing, f.size, now, True, f.stats, *rest) for f in files]
     metric = jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric
     counted = {"numFiles": len(files), "numOutputBytes": sum(f.size for f in files)}
     counted["numOutputRows"] = sum(f.rows for f in files)
@@ -196,9 +247,16 @@ def replace(spark: SparkSession, path: str, files: Sequence[DataFile]) -> None:
         metrics[name].set(value)
     session = spark._jsparkSession  # noqa: SLF001
     transaction.registerSQLMetrics(session, jvm.PythonUtils.toScalaMap(metrics))
-    mode = jvm.org.apache.spark.sql.SaveMode.Overwrite
+    modes = jvm.org.apache.spark.sql.SaveMode
+    mode = modes.Overwrite if gone is None or removed else modes.Append
     operation = getattr(delta, "DeltaOperations$Write")(mode, *[none] * 8)
-    transaction.commit(jvm.PythonUtils.toSeq([*gone, *added]), operation, nothing)
+    try:
+        transaction.commit(jvm.PythonUtils.toSeq([*removed, *added]), operation, nothing)
+    except _conflicts():
+        if after is None:
+            raise
+        return False
+    return True
 
 
 def _written(

@@ -5,6 +5,7 @@ A table has one rule for running its job again, and each write here names it:
 | write | re-run rule |
 |---|---|
 | `insert_missing` | rows whose key stands are left as they are; nothing to add, no commit |
+| `insert_few` | the same, of rows that the driver has |
 | `append_once` | a (application, version) pair that was committed is skipped |
 | `replace_where` | the rows that meet a condition are replaced whole; equal inputs, equal rows |
 | `replace_table` | rows and columns are replaced whole; equal inputs, equal rows |
@@ -12,10 +13,12 @@ A table has one rule for running its job again, and each write here names it:
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +29,13 @@ from fraudlake.instants import time_range
 from fraudlake.lake import commits, delta_log, violations
 from fraudlake.lake.commits import Commit
 from fraudlake.lake.data_file import DataFile, DataFileWriter
-from fraudlake.lake.plain import obstacle_to_writing
-from fraudlake.lake.scan import Scan, scan_of
+from fraudlake.lake.plain import obstacle_to_reading, obstacle_to_writing
+from fraudlake.lake.scan import Scan, TableFile, files_of, first_value, rows_of, scan_of
 from fraudlake.lake.tables import FEATURES, REASONS_TYPE, TRANSACTIONS, Table
 from fraudlake.options import absolute_lake, is_catalog
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
     from fraudlake.lake.delta_log import Metadata, State
@@ -116,8 +120,14 @@ class Lake:
         version: int,
         start: datetime | None = None,
         end: datetime | None = None,
+        ids: tuple[int, int] | None = None,
     ) -> Scan:
         """Rows of the table at a version with start ≤ event_time < end, for tasks of Python.
+
+        Parameters
+        ----------
+        ids
+            Rows with a `tx_id` before the one or after the other may be left out.
 
         Raises
         ------
@@ -125,8 +135,31 @@ class Lake:
             As `read` says.
         """
         frame = self.read(table, version).where(time_range(start, end))
+        if ids:
+            frame = frame.where(f"tx_id BETWEEN {ids[0]} AND {ids[1]}")
         state = self._state(table, version)
-        return scan_of(self._name(table), state, frame, start, end)
+        return scan_of(self._name(table), state, frame, start, end, ids)
+
+    def files(self, table: Table) -> list[TableFile] | None:
+        """Files of the table that tasks of Python can read by themselves; None: they cannot."""
+        state = self._state(table, self.version(table))
+        return None if isinstance(state, str) or obstacle_to_reading(state) else files_of(state)
+
+    def first_value(self, table: Table, column: str) -> Any:
+        """A column's value in some row; None where there is no row."""
+        if files := self.files(table):
+            return first_value(files, column)
+        row = self.read(table).select(column).first()
+        return None if row is None else row[0]
+
+    def rows(self, table: Table, version: int) -> int:
+        """How many rows the table has at a version; where the log says it, without a job."""
+        state = self._state(table, version)
+        if not isinstance(state, str) and not any(f.get("deletionVector") for f in state.files):
+            told = [json.loads(file.get("stats") or "{}").get("numRecords") for file in state.files]
+            if None not in told:
+                return sum(told)
+        return self.read(table, version).count()
 
     def _state(self, table: Table, version: int) -> State | str:
         """Files of the table, where they lie on a disk; else in words, where they lie."""
@@ -154,12 +187,29 @@ class Lake:
         indexed = state.properties.get("delta.dataSkippingStatsColumns", default)
         return DataFileWriter(state.root, columns, tuple(indexed.split(",")))
 
-    def replace_files(self, table: Table, files: Sequence[DataFile]) -> None:
-        """Put files that `file_writer` has written in the place of all rows, in one commit.
+    def replace_files(
+        self, table: Table, files: Sequence[DataFile], gone: Collection[str] | None = None
+    ) -> None:
+        """Put files that `file_writer` has written in the place of others, in one commit.
 
         Re-run rule: equal inputs give equal rows.
+
+        Parameters
+        ----------
+        gone
+            Those others, as `files` names them; None: all.
         """
-        delta_log.replace(self.spark, self._folder(table), files)
+        delta_log.replace(self.spark, self._folder(table), files, gone)
+
+    def appended(self, table: Table, after: int, until: int) -> Scan:
+        """What `changes` gives; from files where these commits did no more than append some."""
+        folder, frame, files = self._folder(table), self.changes(table, after, until), None
+        if Path(folder).is_dir():
+            files = delta_log.appended(folder, after, until)
+        state = replace(delta_log.state(self.spark, folder, until), files=files or [])
+        if files is None or not all(Path(file.path).exists() for file in files_of(state)):
+            return Scan(frame)
+        return scan_of(self._name(table), state, frame, None, None)
 
     def changes(self, table: Table, after: int, until: int) -> DataFrame:
         """What commits after one version changed, to another version included.
@@ -348,7 +398,34 @@ class Lake:
             if number is not None:
                 return number
             log.info("%s: others wrote meanwhile, once more", self._name(table))
-        raise DataError(
+        raise self._crowded(table)
+
+    def insert_few(self, table: Table, rows: pa.Table) -> int:
+        """As `insert_missing`, for rows that the driver has: where it can, without a job."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        keys = list(table.key)
+        ends = {key: pc.min_max(rows[key]).as_py().values() for key in keys}
+        for _ in range(_TRIES):
+            version, writer, files = self.version(table), self.file_writer(table), self.files(table)
+            if writer is None or files is None:
+                return self.insert_missing(table, self.spark.createDataFrame(rows))
+            there = [f.path for f in files if all(f.meets(key, *ends[key]) for key in keys)]
+            standing = rows_of(there, pa.schema([writer.columns.field(key) for key in keys]))
+            known = {tuple(row.values()) for row in standing.to_pylist()}
+            new = [tuple(row.values()) not in known for row in rows.select(keys).to_pylist()]
+            if not any(new):
+                return 0
+            with violations.told(self._name(table), table):
+                file = writer.write(rows.filter(pa.array(new)))
+            if delta_log.replace(self.spark, self._folder(table), [file], (), version):
+                return sum(new)
+            log.info("%s: others wrote meanwhile, once more", self._name(table))
+        raise self._crowded(table)
+
+    def _crowded(self, table: Table) -> DataError:
+        return DataError(
             f"{self._name(table)} under {self.root}: got commits of others with each of {_TRIES} "
             "tries to write, expected one without; run the job again when they have done"
         )

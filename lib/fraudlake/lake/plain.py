@@ -20,6 +20,7 @@ _WRITTEN = _READ | frozenset(
 # Properties of a table whose files are not what they seem to be.
 _PLAIN = {"delta.columnMapping.mode": "none", "delta.enableTypeWidening": "false"}
 _RULES = "delta.constraints."
+_RULES_ALONE = 3  # protocols of a writer up to this one ask for nothing but rules
 
 
 def obstacle_to_reading(state: State) -> str | None:
@@ -40,9 +41,11 @@ def obstacle_to_reading(state: State) -> str | None:
 
 def obstacle_to_writing(state: State) -> str | None:
     """Why tasks of Python cannot write a table's files; None: they can."""
-    if not state.writer_features:
+    if not state.writer_features and state.writer_version > _RULES_ALONE:
         return "an older protocol of Delta"
     if unknown := sorted(set(state.writer_features) - _WRITTEN):
         return f"table features {', '.join(unknown)}"
+    if any(file["partitionValues"] for file in state.files):
+        return "partition columns"
     rules = sorted(name for name in state.properties if name.startswith(_RULES))
     return f"rules {', '.join(rules)}" if rules else None

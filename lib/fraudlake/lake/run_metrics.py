@@ -26,8 +26,10 @@ def record(
     lake: Lake, job: str, run: str, table_version: int, metrics: Mapping[str, float | int]
 ) -> None:
     """Write what a run measured to `metrics`. Re-run rule: what stands is left as it is."""
-    now = datetime.now(UTC)
-    rows = [(job, run, table_version, name, float(v), now) for name, v in metrics.items()]
-    schema = ", ".join(f"{name} {kind}" for name, kind in METRICS.columns.items())
+    import pyarrow as pa
+
+    same = {"job": job, "run": run, "table_version": table_version, "time": datetime.now(UTC)}
+    rows = [same | {"name": name, "value": float(value)} for name, value in metrics.items()]
     lake.create(METRICS)
-    lake.insert_missing(METRICS, lake.spark.createDataFrame(rows, schema))
+    if rows:
+        lake.insert_few(METRICS, pa.Table.from_pylist(rows).select(list(METRICS.columns)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
@@ -44,6 +44,38 @@ class Share:
 
 
 @dataclass(frozen=True)
+class TableFile:
+    """A file that a table has.
+
+    Attributes
+    ----------
+    name
+        As Delta's log has it.
+    path
+        Where it is.
+    rows
+        How many it has, or about so many where the log does not say it.
+    first, last
+        No row has an `event_time` before the one, or after the other (microseconds; None: not
+        known).
+    ranges
+        Column → least and greatest value, of those that the log keeps.
+    """
+
+    name: str
+    path: str
+    rows: int
+    first: int | None
+    last: int | None
+    ranges: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    def meets(self, column: str, low: Any, high: Any) -> bool:
+        """Whether it may have rows with low ≤ value ≤ high."""
+        least, greatest = self.ranges.get(column, (low, high))
+        return bool(least <= high and greatest >= low)
+
+
+@dataclass(frozen=True)
 class Scan:
     """Rows that tasks of Python take.
 
@@ -62,6 +94,14 @@ class Scan:
     since: int | None = None
     until: int | None = None
 
+    def without(self, other: Scan) -> Scan:
+        """The rows but those of files that another scan reads, where both are read from files."""
+        if self.shares is None or other.shares is None:
+            return self
+        read = {share.path for shares in other.shares for share in shares}
+        kept = (tuple(s for s in shares if s.path not in read) for shares in self.shares)
+        return replace(self, shares=tuple(shares for shares in kept if shares))
+
     def mapped(self, columns: Sequence[str], task: ArrowTask, schema: str) -> DataFrame:
         """What a task makes of these columns, with its schema in SQL."""
         rows = self.frame.select(*columns)
@@ -76,9 +116,14 @@ class Scan:
 
 
 def scan_of(
-    name: str, state: State | str, frame: DataFrame, start: datetime | None, end: datetime | None
+    name: str,
+    state: State | str,
+    frame: DataFrame,
+    start: datetime | None,
+    end: datetime | None,
+    ids: tuple[int, int] | None = None,
 ) -> Scan:
-    """Rows of a table, those of a range of `event_time`.
+    """Rows of a table, those of a range of `event_time`, of files with a `tx_id` of a range.
 
     Parameters
     ----------
@@ -94,24 +139,31 @@ def scan_of(
         log.info("%s is read through Spark: got %s, expected plain files on a disk", name, reason)
         return Scan(frame)
     since, until = (None if bound is None else microseconds(bound) for bound in (start, end))
-    files = []
-    for file in state.files:
-        stats = json.loads(file.get("stats") or "{}")
-        if _reaches(stats, start, end):
-            rows = stats.get("numRecords", file["size"] // _ROW_BYTES)
-            files.append((_path(state.root, file["path"]), rows))
+    files = [
+        (file.path, file.rows)
+        for file in files_of(state)
+        if (ids is None or file.meets("tx_id", *ids))
+        and (until is None or file.first is None or file.first < until)
+        and (since is None or file.last is None or file.last >= since)
+    ]
     return Scan(frame, shared_out(files), since, until)
 
 
-def _reaches(stats: Mapping[str, Any], start: datetime | None, end: datetime | None) -> bool:
-    """Whether a file may have rows of the range. Statistics are cut to milliseconds."""
-    first = stats.get("minValues", {}).get("event_time")
-    last = stats.get("maxValues", {}).get("event_time")
-    if end is not None and first is not None and datetime.fromisoformat(first) >= end:
-        return False
-    if start is None or last is None:
-        return True
-    return microseconds(datetime.fromisoformat(last)) + 1000 > microseconds(start)
+def files_of(state: State) -> list[TableFile]:
+    """The files of a table."""
+    return [_file(state.root, file) for file in state.files]
+
+
+def _file(root: str, file: Mapping[str, Any]) -> TableFile:
+    stats = json.loads(file.get("stats") or "{}")
+    least, greatest = (stats.get(f"{end}Values", {}) for end in ("min", "max"))
+    ranges = {name: (least[name], greatest[name]) for name in least if name in greatest}
+    times = (of.get("event_time") for of in (least, greatest))
+    first, last = (time and microseconds(datetime.fromisoformat(time)) for time in times)
+    rows = stats.get("numRecords", file["size"] // _ROW_BYTES)
+    # Statistics are cut to milliseconds.
+    last = None if last is None else last + 999
+    return TableFile(file["path"], _path(root, file["path"]), rows, first, last, ranges)
 
 
 def _path(root: str, path: str) -> str:
@@ -141,6 +193,25 @@ def shared_out(files: Sequence[tuple[str, int]]) -> tuple[tuple[Share, ...], ...
     return (*tasks, tuple(waiting)) if waiting else tuple(tasks)
 
 
+def first_value(files: Sequence[TableFile], column: str) -> Any:
+    """A column's value in some row of some files; None where there is no row."""
+    import pyarrow.parquet as pq
+
+    for file in files:
+        with pq.ParquetFile(file.path) as opened:
+            for batch in opened.iter_batches(1, columns=[column]):
+                return batch[column][0].as_py()
+    return None
+
+
+def rows_of(paths: Sequence[str], schema: pa.Schema) -> pa.Table:
+    """All rows of some files, the columns as a schema has them."""
+    import pyarrow as pa
+
+    reading = _ReadTask((), schema, None, None, iter)
+    return pa.Table.from_batches(reading.rows([Share(path) for path in paths]), schema)
+
+
 @dataclass(frozen=True)
 class _ReadTask:
     """What reads a partition's shares, and hands the rows to a task."""
@@ -154,9 +225,10 @@ class _ReadTask:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """What the task makes of the rows."""
         numbers = (number for batch in batches for number in batch["id"].to_pylist())
-        return self.task(batch for number in numbers for batch in self._rows(self.shares[number]))
+        return self.task(batch for number in numbers for batch in self.rows(self.shares[number]))
 
-    def _rows(self, shares: Sequence[Share]) -> Iterator[pa.RecordBatch]:
+    def rows(self, shares: Sequence[Share]) -> Iterator[pa.RecordBatch]:
+        """The rows of some shares."""
         import pyarrow.parquet as pq
 
         wanted = list(self.schema.names)

@@ -57,7 +57,7 @@ def shuffled_into(spark, partitions):
 
 def cut(partitions, slicing):
     """What a look over rows says that are to be cut like this."""
-    return Survey(0, 0, {}, partitions, slicing)
+    return Survey(0, 0, 0, 0, {}, None, partitions, slicing)
 
 
 def slicing_of(rows, features, entities):
@@ -134,7 +134,7 @@ def test_a_hot_key_is_worked_on_by_several_tasks(spark, feature_set, entities, m
     assert seen.partitions == 8
     assert seen.slicing["terminal"].keys == (-1,)
     batch = Batch(Scan(rows), None, None, features, entities, seen)
-    windows = dict(enumerate(batch.windows().values()))
+    windows = batch.windows
     sent = rows.mapInArrow(FanOutTask(AsTheyCame(1), ("tx_id",), windows), MOVED)
     sizes = Counter()
     for row in sent.where("_kind = 0").collect():

@@ -96,14 +96,19 @@ def computed(monkeypatch):
             return run(batch, *rest)
 
         monkeypatch.setattr(build_module, way, whole)
-    for module in (increment, conversion_module):
-        name = module.__name__.rpartition(".")[2]
+    run = increment.brought_home
 
-        def spy(targets, context, statements, feature_set, *rest, name=name):
-            calls.append((name, {f.name for f in feature_set.features}))
-            return compute(targets, context, statements, feature_set, *rest)
+    def part(batch, *rest):
+        calls.append(("increment", {f.name for f in batch.feature_set.features}))
+        return run(batch, *rest)
 
-        monkeypatch.setattr(module, "compute", spy)
+    monkeypatch.setattr(increment, "brought_home", part)
+
+    def other(targets, context, statements, feature_set, *rest):
+        calls.append(("conversion", {f.name for f in feature_set.features}))
+        return compute(targets, context, statements, feature_set, *rest)
+
+    monkeypatch.setattr(conversion_module, "compute", other)
     return calls
 
 

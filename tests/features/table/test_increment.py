@@ -11,8 +11,8 @@ from fraudlake import job
 from fraudlake.datasets import load_dataset
 from fraudlake.features.batch.compute import compute
 from fraudlake.features.definition.feature_set import load_feature_set
-from fraudlake.features.table import affected, layout
-from fraudlake.features.table.affected import WholeBuildError
+from fraudlake.features.table import arrivals, layout
+from fraudlake.features.table.arrivals import WholeBuildError
 from fraudlake.features.table.build import build
 from fraudlake.features.table.increment import _ranges
 from fraudlake.lake import Lake
@@ -151,6 +151,21 @@ def test_new_days_then_late_rows_and_labels_touch_only_what_they_must(lake, feat
     assert lake.version(FEATURES) == version
 
 
+def test_a_table_that_spark_must_write_gets_the_same(lake, features, parts):
+    _, late, said, last = parts
+    rule = "ADD CONSTRAINT positive CHECK (customer_count_6h > 0)"
+    lake.spark.sql(f"ALTER TABLE {lake.reference(FEATURES)} {rule}")
+    assert lake.file_writer(FEATURES) is None
+    add(lake, TRANSACTIONS, late + last)
+    add(lake, LABELS, said)
+    before = standing(lake)
+    result = build(lake, features, DATASET)
+    right = standing(lake)
+    assert right == fresh(lake, features)
+    assert result["new"] == len(late + last)
+    assert result["updated"] == sum(right[tx_id] != row for tx_id, row in before.items()) > 10
+
+
 def scored(lake):
     """Every transaction scored, every third flagged."""
     rows = lake.read(FEATURES).selectExpr(
@@ -175,7 +190,7 @@ def test_an_increment_cut_off_before_its_commit_is_done_by_the_next_run(
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Lake, "replace_where", killed)
+    monkeypatch.setattr(Lake, "replace_files", killed)
     with pytest.raises(KeyboardInterrupt):
         build(lake, features, DATASET)
     monkeypatch.undo()
@@ -205,18 +220,21 @@ def test_what_was_not_appended_is_built_whole_and_the_log_says_why(lake, feature
     whole("no build of the whole table stands unchanged")
     feed = "SET TBLPROPERTIES (delta.enableChangeDataFeed = false)"
     lake.spark.sql(f"ALTER TABLE {lake.reference(TRANSACTIONS)} {feed}")
+    # What appends have brought is in their files, with a feed or without.
     add(lake, TRANSACTIONS, late)
+    assert build(lake, features, DATASET)["new"] == len(late)
+    assert standing(lake) == fresh(lake, features)
+    DeltaTable.forPath(lake.spark, lake.path(TRANSACTIONS)).delete(f"tx_id = {some + 1}")
     whole("what came to transactions cannot be read any more: [DELTA_MISSING_CHANGE_DATA]")
 
 
 def test_an_increment_of_most_rows_is_refused(lake, features, parts, monkeypatch):
     since = lake.version(TRANSACTIONS)
     add(lake, TRANSACTIONS, parts[1])
-    monkeypatch.setattr(affected, "_MOST", 0.02)
+    monkeypatch.setattr(arrivals, "_MOST", 0.02)
     versions = ({"transactions": since}, {"transactions": since + 1})
-    keep = type(lake.read(TRANSACTIONS)).cache
-    with pytest.raises(WholeBuildError, match="12 of 504 rows are new or affected"):
-        affected.affected_transactions(lake, features, DATASET.entities, *versions, None, keep)
+    with pytest.raises(WholeBuildError, match="12 of 504 rows are new"):
+        arrivals.arrivals(lake, features, DATASET.entities, *versions)
 
 
 def test_days_become_a_few_ranges():

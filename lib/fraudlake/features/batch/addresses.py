@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 # Rows on the move: where to; whose they are, an entity's number or `OWN`; the rows.
 MOVED = "_place int, _kind int, _rows binary"
 OWN = -1
-ADDRESS = "_home"  # of a row to be computed; −1 of one that only counts
+ADDRESS = "_home"  # of a row to be computed; `COUNTS` of one that only counts
+COUNTS, COPY = -1, -2  # `COPY`: it is asked for elsewhere, if at all
+CHANGED = 1 << 16  # added to an entity's number: windows that changed, of rows that stand already
 SLICE = "_slice"  # the slice of time in which a hot key's row lies; 0 for the others
 # An address is a home's number, a call of a task (which has a number of its own), and a row.
 _ROW_BITS, _CALL_BITS, _HOME_BITS = 20, 25, 18
@@ -109,10 +111,15 @@ class EntityWindows:
     slicing: TimeSlicing | None = None
 
     @property
+    def over_labels(self) -> bool:
+        """Whether its windows take what labels say."""
+        return any(feature.over_labels for feature in self.features)
+
+    @property
     def reads(self) -> list[str]:
         """Columns of a transaction that its windows take."""
         values = (name for feature in self.features for name in feature.columns)
-        changes = [CHANGES] if any(feature.over_labels for feature in self.features) else []
+        changes = [CHANGES] if self.over_labels else []
         return list(dict.fromkeys(("tx_id", "event_time", *self.keys, *values, *changes)))
 
 

@@ -6,12 +6,13 @@ micro-batch of the stream goes through the same kernels (`state.micro_batch`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from fraudlake.features.batch.addresses import MOVED, AsTheyCame, EntityWindows, Homes
+from fraudlake.features.batch.changing import Changing
 from fraudlake.features.batch.fan_out import FanOutTask
 from fraudlake.features.batch.home import HomeTask
 from fraudlake.features.batch.partition import PartitionTask
@@ -21,15 +22,15 @@ from fraudlake.features.exchange import packed_table
 from fraudlake.features.labels import JoinChangesTask, collected_changes, label_changes
 from fraudlake.features.rows import CHANGES
 from fraudlake.features.stages import Result
-from fraudlake.lake.scan import Scan
+from fraudlake.lake.scan import ArrowTask, Scan
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark import Broadcast
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
-# Label changes that every task gets whole, tens of bytes each.
-_MOST_CHANGES = 2_000_000
+    Context: TypeAlias = Scan | Callable[[str], Scan | DataFrame] | None
+    Labels: TypeAlias = Scan | DataFrame | pa.Table | None
 
 
 def feature_columns(feature_set: FeatureSet) -> dict[str, str]:
@@ -48,11 +49,12 @@ class Batch:
         features name. They count in each other's windows. Where there are windows, a transaction
         that comes twice is taken once.
     context
-        Entity, as in `Feature.entity` → further transactions that count in its windows and are not
-        computed, with the same columns. Rows out of reach and targets among them do no harm. None:
-        there are no others.
+        Further transactions that count in windows and are not computed, with the same columns; or
+        entity, as in `Feature.entity` → those that count in its windows. Rows out of reach and
+        targets among them do no harm. None: there are no others.
     statements
-        Labels: `tx_id`, `is_fraud`, `known_at`, `source`; None where no feature is over labels.
+        Labels: `tx_id`, `is_fraud`, `known_at`, `source`; or all that `collected_changes` makes of
+        them; None where no feature is over labels.
     entities
         Entity → its column, for all entities of the data set.
     seen
@@ -61,8 +63,8 @@ class Batch:
     """
 
     targets: Scan
-    context: Callable[[str], Scan | DataFrame] | None
-    statements: Scan | DataFrame | None
+    context: Context
+    statements: Labels
     feature_set: FeatureSet
     entities: Mapping[str, str]
     seen: Survey | None = None
@@ -72,24 +74,25 @@ class Batch:
         """Into how many partitions the entities' keys are split."""
         return self.seen.partitions if self.seen else shuffle_partitions(self.targets.frame)
 
-    def windows(self) -> dict[str, EntityWindows]:
-        """Entity → its windows."""
+    @property
+    def windows(self) -> dict[int, EntityWindows]:
+        """Number of an entity, as they come in the feature set → its windows."""
         slicing = self.seen.slicing if self.seen else {}
         return {
-            entity: EntityWindows(
+            number: EntityWindows(
                 tuple(features[0].keys(self.entities)),
                 tuple(features),
                 self.partitions,
                 slicing.get(entity),
             )
-            for entity, features in self.feature_set.by_entity().items()
+            for number, (entity, features) in enumerate(self.feature_set.by_entity().items())
         }
 
 
 def compute(
     targets: Scan | DataFrame,
-    context: Callable[[str], Scan | DataFrame] | None,
-    statements: Scan | DataFrame | None,
+    context: Context,
+    statements: Labels,
     feature_set: FeatureSet,
     entities: Mapping[str, str],
     seen: Survey | None = None,
@@ -112,7 +115,7 @@ def computed(batch: Batch) -> DataFrame:
     result = Result(own_columns(batch.entities), tuple(batch.feature_set.features))
     schema = result.schema(dict(batch.targets.frame.dtypes))
     homes = AsTheyCame(batch.partitions)
-    rows = brought_home(batch, homes, result.reads, result.batches, schema)
+    rows = brought_home(batch, homes, result.reads, HomeTask(batch.windows, result.batches), schema)
     return rows.withColumn("definition", F.lit(batch.feature_set.hash))
 
 
@@ -125,8 +128,10 @@ def brought_home(
     batch: Batch,
     homes: Homes,
     own: Sequence[str],
-    then: Callable[[pa.Table], Iterator[pa.RecordBatch]],
+    task: ArrowTask,
     schema: str,
+    changing: Changing | None = None,
+    beside: DataFrame | None = None,
 ) -> DataFrame:
     """What is made of a batch's transactions and the features of their windows.
 
@@ -136,26 +141,36 @@ def brought_home(
         Where a transaction is put together with its features.
     own
         Columns of a transaction that are needed there.
-    then
-        What is made of a home's transactions there, with the features of windows as `OVER` names.
+    task
+        What takes all that comes to some homes.
     schema
-        SQL schema of that.
+        SQL schema of what it makes of it.
+    changing
+        Where windows of the context are asked for too that may have changed.
+    beside
+        What else goes home, as `MOVED` has it.
     """
     from pyspark.sql import functions as F
 
-    by_entity = batch.windows()
-    windows = dict(enumerate(by_entity.values()))
-    changes = _Changes(batch.statements)
-    moving = changes.mapped(batch.targets, FanOutTask(homes, tuple(own), windows))
+    windows = batch.windows
+    changes = _Changes(batch.targets.frame.sparkSession, batch.statements)
+    moving = changes.mapped(batch.targets, FanOutTask(homes, tuple(own), windows, changing))
     if windows:
-        if batch.context is not None:
-            for number, entity in enumerate(by_entity):
-                task = FanOutTask(None, (), {number: windows[number]})
-                moving = moving.unionAll(changes.mapped(_scan(batch.context(entity)), task))
+        if isinstance(batch.context, Scan):
+            out = FanOutTask(None, (), windows, changing)
+            moving = moving.unionAll(changes.mapped(batch.context, out))
+        elif batch.context is not None:
+            for number, entity in enumerate(batch.feature_set.by_entity()):
+                out = FanOutTask(None, (), {number: windows[number]})
+                moving = moving.unionAll(changes.mapped(_scan(batch.context(entity)), out))
         placed = moving.repartitionById(batch.partitions, F.col("_place") % batch.partitions)
-        moving = placed.mapInArrow(PartitionTask(windows), MOVED)
-    gathered = moving.repartitionById(homes.number, F.col("_place"))
-    return gathered.mapInArrow(HomeTask(windows, then), schema)
+        moving = placed.mapInArrow(PartitionTask(windows, homes if changing else None), MOVED)
+    if beside is not None:
+        moving = moving.unionAll(beside)
+    # Of a change, most homes see nothing.
+    most = shuffle_partitions(batch.targets.frame) if changing else homes.number
+    number = min(homes.number, most)
+    return moving.repartitionById(number, F.col("_place") % number).mapInArrow(task, schema)
 
 
 def _scan(rows: Scan | DataFrame) -> Scan:
@@ -163,45 +178,30 @@ def _scan(rows: Scan | DataFrame) -> Scan:
 
 
 class _Changes:
-    """Label changes, as the rows get them: by a join of Spark, or by the tasks that read files."""
+    """Label changes, as the rows get them: from what was collected of them, or by a join of Spark.
 
-    def __init__(self, statements: Scan | DataFrame | None) -> None:
-        self._statements = statements
+    Labels as a frame of Spark's are not looked at before the rows are.
+    """
 
-    @cached_property
-    def _given(self) -> Scan:
-        if self._statements is None:
-            raise TypeError("statements: got None, expected labels, for features over labels")
-        return _scan(self._statements)
-
-    @cached_property
-    def _collected(self) -> pa.Table | None:
-        """All changes; None where they are too many."""
-        if self._given.shares is not None:
-            return collected_changes(self._given, _MOST_CHANGES)
-        few = label_changes(self._given.frame).limit(_MOST_CHANGES + 1).toArrow()
-        return None if len(few) > _MOST_CHANGES else few
+    def __init__(self, spark: SparkSession, labels: Labels) -> None:
+        self._spark = spark
+        self._labels = collected_changes(labels) if isinstance(labels, Scan) else labels
 
     @cached_property
     def _everywhere(self) -> Broadcast[bytes]:
-        """All changes, sent to all tasks."""
-        context = self._given.frame.sparkSession.sparkContext
-        return context.broadcast(packed_table(self._collected))
-
-    @cached_property
-    def _frame(self) -> DataFrame:
-        from pyspark.sql import functions as F
-
-        if self._given.shares is None or self._collected is None:
-            return label_changes(self._given.frame)
-        return F.broadcast(self._given.frame.sparkSession.createDataFrame(self._collected))
+        """What was collected, sent to all tasks."""
+        return self._spark.sparkContext.broadcast(packed_table(self._labels))
 
     def mapped(self, rows: Scan, task: FanOutTask) -> DataFrame:
         """What a task sends of the rows; where it sends label changes, they are given them."""
+        import pyarrow as pa
+
         columns = [name for name in task.reads if name != CHANGES]
         if CHANGES not in task.reads:
             return rows.mapped(columns, task, MOVED)
-        if rows.shares is not None and self._collected is not None:
+        if self._labels is None:
+            raise TypeError("statements: got None, expected labels, for features over labels")
+        if isinstance(self._labels, pa.Table):
             return rows.mapped(columns, JoinChangesTask(self._everywhere, task), MOVED)
-        joined = rows.frame.select(*columns).join(self._frame, "tx_id", "left")
-        return joined.mapInArrow(task, MOVED)
+        changes = label_changes(self._labels)
+        return rows.frame.select(*columns).join(changes, "tx_id", "left").mapInArrow(task, MOVED)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from fraudlake.features.batch.addresses import (
     ADDRESS,
+    COPY,
+    COUNTS,
     OWN,
     SLICE,
     EntityWindows,
@@ -16,6 +18,7 @@ from fraudlake.features.batch.addresses import (
     call_number,
     moved,
 )
+from fraudlake.features.batch.changing import SINCE, Changing
 from fraudlake.features.exchange import bucket_of, gathered, taken
 from fraudlake.features.rows import key_of, micros, put
 
@@ -35,11 +38,14 @@ class FanOutTask:
         Columns that go home.
     entities
         Number of an entity → its windows.
+    changing
+        Where rows that only count are asked for too, if their windows changed; None: they are not.
     """
 
     homes: Homes | None
     own: tuple[str, ...]
     entities: Mapping[int, EntityWindows]
+    changing: Changing | None = None
 
     @property
     def reads(self) -> list[str]:
@@ -62,7 +68,7 @@ class FanOutTask:
         import numpy as np
 
         if self.homes is None:
-            known = put(rows, ADDRESS, np.full(len(rows), -1, np.int64))
+            known = put(rows, ADDRESS, np.full(len(rows), COUNTS, np.int64))
         else:
             home = self.homes.of(rows, partition)
             order = np.argsort(home, kind="stable")
@@ -82,6 +88,11 @@ class FanOutTask:
             # Without a key a row counts in no window.
             for name in windows.keys:
                 rows = rows.filter(rows[name].is_valid())
+            if self.changing:
+                rows = self.changing.kept(number, windows, rows)
+        if self.changing:
+            since = self.changing.since(rows, windows, new=self.homes is not None)
+            rows = put(rows, SINCE, since)
         key = key_of(rows, windows.keys)
         bucket = bucket_of(key, rows["tx_id"].to_numpy(), windows.partitions)
         if slicing := windows.slicing:
@@ -91,7 +102,7 @@ class FanOutTask:
             # In the next slice such a row only counts.
             again = np.flatnonzero(hot & (piece < reached))
             rows = put(rows, SLICE, piece)
-            copies = put(taken(rows, again), ADDRESS, np.full(len(again), -1, np.int64))
+            copies = put(taken(rows, again), ADDRESS, np.full(len(again), COPY, np.int64))
             copies = put(copies, SLICE, piece[again] + np.int32(1))
             rows = pa.concat_tables([rows, copies])
             bucket = np.concatenate((bucket, bucket[again])) + rows[SLICE].to_numpy()

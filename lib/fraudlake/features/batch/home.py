@@ -42,48 +42,57 @@ class HomeTask:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """What is made of the homes, one after the other."""
-        homes: dict[int, dict[int, list[pa.Scalar]]] = defaultdict(lambda: defaultdict(list))
-        for place, kind, rows in blobs(batches):
-            homes[place][kind].append(rows)
-        for place in sorted(homes):
-            yield from self.then(self._together(homes.pop(place)))
+        for _, parts in by_home(batches):
+            yield from self.then(together(parts, self.entities))
 
-    def _together(self, parts: Mapping[int, list[pa.Scalar]]) -> pa.Table:
-        """A home's transactions, each once, with the features of all entities.
 
-        Raises
-        ------
-        ValueError
-            A row lacks what one of the entities has to say, or got what is another's: a task was
-            run again and has read its rows in another order.
-        """
-        import numpy as np
+def by_home(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, dict[int, list[pa.Scalar]]]]:
+    """Homes in their order, and whose → what came there."""
+    homes: dict[int, dict[int, list[pa.Scalar]]] = defaultdict(lambda: defaultdict(list))
+    for place, kind, rows in blobs(batches):
+        homes[place][kind].append(rows)
+    for place in sorted(homes):
+        yield place, homes.pop(place)
 
-        own, start_of = _own(parts[OWN])
-        check = check_of(own["tx_id"].to_numpy())
-        answered = np.zeros(len(own), np.int64)
-        columns: dict[str, NDArray] = {}
-        for number, windows in self.entities.items():
-            found: dict[str, NDArray] = {}
-            found |= {f.name: np.zeros(len(own), dtype_of(f)) for f in windows.features}
-            for blob in parts.get(number, ()):
-                answers = opened([blob])
-                address = answers[ADDRESS].to_numpy()
-                at = start_of(call_of(address)) + place_of(address)
-                if not np.array_equal(check[at], answers[CHECK].to_numpy()):
-                    raise ValueError("got features of other transactions; run the job again")
-                answered[at] += 1
-                for name, values in found.items():
-                    values[at] = answers[name].to_numpy()
-            columns |= found
-        # Of a transaction that came twice, one was answered.
-        once = answered > 0
-        if (answered[once] != len(self.entities)).any():
-            raise ValueError("got transactions without the features of each entity; run it again")
-        rows = own if once.all() or not self.entities else own.filter(once)
-        for name, values in columns.items():
-            rows = put(rows, OVER + name, values if once.all() else values[once])
-        return rows
+
+def together(
+    parts: Mapping[int, list[pa.Scalar]], entities: Mapping[int, EntityWindows]
+) -> pa.Table:
+    """A home's transactions, each once, with the features of all entities' windows (`OVER`).
+
+    Raises
+    ------
+    ValueError
+        A row lacks what one of the entities has to say, or got what is another's: a task was
+        run again and has read its rows in another order.
+    """
+    import numpy as np
+
+    own, start_of = _own(parts[OWN])
+    check = check_of(own["tx_id"].to_numpy())
+    answered = np.zeros(len(own), np.int64)
+    columns: dict[str, NDArray] = {}
+    for number, windows in entities.items():
+        found: dict[str, NDArray] = {}
+        found |= {f.name: np.zeros(len(own), dtype_of(f)) for f in windows.features}
+        for blob in parts.get(number, ()):
+            answers = opened([blob])
+            address = answers[ADDRESS].to_numpy()
+            at = start_of(call_of(address)) + place_of(address)
+            if not np.array_equal(check[at], answers[CHECK].to_numpy()):
+                raise ValueError("got features of other transactions; run the job again")
+            answered[at] += 1
+            for name, values in found.items():
+                values[at] = answers[name].to_numpy()
+        columns |= found
+    # Of a transaction that came twice, one was answered.
+    once = answered > 0
+    if (answered[once] != len(entities)).any():
+        raise ValueError("got transactions without the features of each entity; run it again")
+    rows = own if once.all() or not entities else own.filter(once)
+    for name, values in columns.items():
+        rows = put(rows, OVER + name, values if once.all() else values[once])
+    return rows
 
 
 def _own(

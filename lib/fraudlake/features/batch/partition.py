@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 
 from fraudlake.features.batch.addresses import (
     ADDRESS,
+    CHANGED,
+    COUNTS,
     OWN,
     SLICE,
     EntityWindows,
+    Homes,
     blobs,
     home_of,
     moved,
     opened,
 )
+from fraudlake.features.batch.changing import SINCE, affected
 from fraudlake.features.exchange import taken
 from fraudlake.features.feature import Feature, reach_of
 from fraudlake.features.rows import events_of, key_of, micros
@@ -51,12 +55,17 @@ class PartitionTask:
     ----------
     entities
         Number of an entity → its windows.
+    homes
+        Who says where rows stand that only count, and whose windows may have changed; None: these
+        are not asked for.
     """
 
     entities: Mapping[int, EntityWindows]
+    homes: Homes | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Own columns as they came, and what windows give, on the way home."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         waiting: dict[int, list[pa.Scalar]] = defaultdict(list)
@@ -68,21 +77,33 @@ class PartitionTask:
                 waiting[kind].append(rows)
         for kind in sorted(waiting):
             rows = opened(waiting.pop(kind)).combine_chunks()
-            answers = self.computed(self.entities[kind], rows)
-            yield moved(kind, home_of(answers[ADDRESS].to_numpy()), answers)
+            asked, answers = self.computed(self.entities[kind], rows)
+            address, check = asked[ADDRESS].to_numpy(), check_of(asked["tx_id"].to_numpy())
+            found = pa.table({ADDRESS: address, CHECK: check, **answers})
+            if self.homes:
+                stood = pa.array(address == COUNTS)
+                found = found.filter(pc.invert(stood))
+                changed = pa.table({"tx_id": asked["tx_id"], **answers}).filter(stood)
+                yield moved(kind + CHANGED, self.homes.of(asked.filter(stood), 0), changed)
+            yield moved(kind, home_of(found[ADDRESS].to_numpy()), found)
 
-    def computed(self, windows: EntityWindows, rows: pa.Table) -> pa.Table:
-        """Features of the rows that have an address, each transaction's once."""
+    def computed(
+        self, windows: EntityWindows, rows: pa.Table
+    ) -> tuple[pa.Table, dict[str, NDArray]]:
+        """Rows that are asked for, each transaction's once, and their features."""
         import numpy as np
         import pyarrow as pa
 
         features = windows.features
         entity = _numbers(rows, windows)
+        since = rows[SINCE].to_numpy() if self.homes else None
         tx_id, address = rows["tx_id"].to_numpy(), rows[ADDRESS].to_numpy()
-        order = _order(entity, micros(rows), tx_id, address)
-        entity, rows = entity[order], taken(rows.select(windows.reads), order)
-        tx_id, address = tx_id[order], address[order]
-        time, target = micros(rows), address >= 0
+        order = _order(entity, micros(rows), tx_id, address, since)
+        entity, rows = entity[order], taken(rows.select([*windows.reads, ADDRESS]), order)
+        time, address = micros(rows), address[order]
+        target = address >= 0
+        if since is not None:
+            target |= affected(entity, time, since[order], features) & (address == COUNTS)
         keyless = int(np.searchsorted(entity, 0))
         lacking = np.count_nonzero(target[:keyless])
         chunks_of: dict[str, list[NDArray]]
@@ -94,8 +115,8 @@ class PartitionTask:
             for name, values in found.items():
                 chunks_of[name].append(values)
         answers = {name: _narrow(np.concatenate(chunks)) for name, chunks in chunks_of.items()}
-        whose = {ADDRESS: address[target], CHECK: check_of(tx_id[target])}
-        return pa.table({**whose, **answers})
+        asked = rows.select(["tx_id", "event_time", ADDRESS])
+        return asked.filter(pa.array(target)), answers
 
 
 def dtype_of(feature: Feature) -> type:
@@ -149,27 +170,29 @@ def _order(
     time: NDArray[np.int64],
     tx_id: NDArray[np.int64],
     address: NDArray[np.int64],
+    since: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Positions in the order of entity, time, transaction; of doubles the same for all entities.
 
-    That is the first address, where any is to be computed.
+    That is the first address, where any is to be computed, and what changes windows earliest.
 
     One fast sort by entity and time packed into one integer, the time as coarse as that needs;
     then an exact one of the few rows whose integers are equal.
     """
     import numpy as np
 
-    since = time - time.min(initial=0)
-    length = int(since.max(initial=0)).bit_length()
+    elapsed = time - time.min(initial=0)
+    length = int(elapsed.max(initial=0)).bit_length()
     coarse = max(0, length + int(entity.max(initial=0) + 1).bit_length() - 63)
-    packed = (entity << (length - coarse)) + (since >> coarse)
+    packed = (entity << (length - coarse)) + (elapsed >> coarse)
     order = np.argsort(packed)
     packed = packed[order]
     same = packed[1:] == packed[:-1]
     equal = np.flatnonzero(np.append(same, False) | np.append(False, same))
     few = order[equal]
     first = address[few].view(np.uint64)  # −1 comes last
-    few = few[np.lexsort((first, tx_id[few], time[few], packed[equal]))]
+    earliest = first if since is None else since[few]
+    few = few[np.lexsort((earliest, first, tx_id[few], time[few], packed[equal]))]
     order[equal] = few
     double = np.zeros(len(order), bool)
     double[equal[1:]] = np.logical_and.reduce(

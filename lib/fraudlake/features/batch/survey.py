@@ -32,7 +32,10 @@ _BURDEN = 200_000
 _BUCKETS = 4096
 # Rows that a task of a shuffle takes, where there are tasks enough, and at most.
 _ROWS, _MOST_ROWS = 100_000, 1_000_000
-_SEEN = "rows bigint, which bigint, first bigint, last bigint, days binary, keys binary"
+_SEEN = (
+    "rows bigint, which bigint, first bigint, last bigint, low bigint, high bigint, "
+    "days binary, keys binary"
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,12 @@ class Survey:
         How many they are.
     which
         Hashes of their `tx_id`s, one XOR the other: equal totals are not enough.
+    first, last
+        Their first and last `event_time`, in microseconds; 0 where there are none.
     days
         Day, counted from 1970 UTC → rows.
+    ids
+        Least and greatest `tx_id`, of those that only count too; None where there are none.
     partitions
         Into how many partitions a shuffle of them goes.
     slicing
@@ -57,7 +64,10 @@ class Survey:
 
     rows: int
     which: int
+    first: int
+    last: int
     days: Mapping[int, int]
+    ids: tuple[int, int] | None
     partitions: int
     slicing: Mapping[str, TimeSlicing]
 
@@ -108,7 +118,9 @@ def survey(
         # A slice brings its reach along: fewer than three would not be faster than one.
         if hot and last - first > 2 * length:
             slicing[entity] = TimeSlicing(hot, length, reach)
-    return Survey(looks[0].rows, looks[0].which, looks[0].days, partitions, slicing)
+    own, ids = looks[0], [look.ids for look in looks if look.rows]
+    both = (min(low for low, _ in ids), max(high for _, high in ids)) if ids else None
+    return Survey(own.rows, own.which, own.first, own.last, own.days, both, partitions, slicing)
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,7 @@ class _Look:
     which: int
     first: int
     last: int
+    ids: tuple[int, int]
     days: Counter[int]
     keys: NDArray[np.int64]  # entity × bucket: rows
 
@@ -136,7 +149,9 @@ def _looked(scan: Scan, columns: list[str], task: _SurveyTask) -> _Look:
         which ^= seen["which"]
     first = min((seen["first"] for seen in found), default=0)
     last = max((seen["last"] for seen in found), default=0)
-    return _Look(sum(seen["rows"] for seen in found), which, first, last, days, keys)
+    low = min((seen["low"] for seen in found), default=0)
+    high = max((seen["high"] for seen in found), default=0)
+    return _Look(sum(seen["rows"] for seen in found), which, first, last, (low, high), days, keys)
 
 
 @dataclass(frozen=True)
@@ -151,7 +166,7 @@ class _SurveyTask:
         import numpy as np
         import pyarrow as pa
 
-        rows, which, first, last = 0, 0, [], []
+        rows, which, first, last, low, high = 0, 0, [], [], [], []
         days: Counter[int] = Counter()
         keys = np.zeros((len(self.keys), self.buckets), np.int64)
         for batch in batches:
@@ -162,6 +177,8 @@ class _SurveyTask:
             time, tx_id = micros(table), table["tx_id"].to_numpy()
             first.append(int(time.min()))
             last.append(int(time.max()))
+            low.append(int(tx_id.min()))
+            high.append(int(tx_id.max()))
             start = int(time.min()) // DAY
             counts = np.bincount(time // DAY - start)
             days.update({start + int(day): int(counts[day]) for day in np.flatnonzero(counts)})
@@ -171,9 +188,9 @@ class _SurveyTask:
                 keys[index] += np.bincount(bucket, minlength=self.buckets)
         if rows:
             seen = np.array([[*days.keys()], [*days.values()]], np.int64).tobytes()
-            times = {"first": min(first), "last": max(last)}
+            ends = {"first": min(first), "last": max(last), "low": min(low), "high": max(high)}
             packed = {"days": seen, "keys": keys.tobytes()}
-            yield pa.RecordBatch.from_pylist([{"rows": rows, "which": which, **times, **packed}])
+            yield pa.RecordBatch.from_pylist([{"rows": rows, "which": which, **ends, **packed}])
 
 
 def fingerprint(rows: pa.Table) -> int:

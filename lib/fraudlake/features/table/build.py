@@ -17,14 +17,15 @@ from fraudlake.features.batch.compute import (
     feature_columns,
     own_columns,
 )
+from fraudlake.features.batch.home import HomeTask
 from fraudlake.features.batch.survey import survey
 from fraudlake.features.labels import statements_about_frauds
 from fraudlake.features.stages import Result
 from fraudlake.features.table import notes
-from fraudlake.features.table.affected import WholeBuildError
+from fraudlake.features.table.arrivals import WholeBuildError
 from fraudlake.features.table.conversion import converted
 from fraudlake.features.table.files import WRITTEN, ByDay, WriteFile, collected
-from fraudlake.features.table.increment import increment, write
+from fraudlake.features.table.increment import increment
 from fraudlake.features.table.layout import by_time, files_of
 from fraudlake.instants import format_instant, time_range
 from fraudlake.lake import Lake, violations
@@ -115,7 +116,12 @@ def build(
     lake.set_property(FEATURES, "definition", feature_set.text)
     # Rows that an increment leaves alone were looked at when they were written.
     written = changed and not compared and "new" not in (counts or {})
-    count, expected = (_rows(t, written) for t in (lake.read(FEATURES).where(within), targets))
+    count: tuple[int, ...]
+    if within == "true" and not written:
+        count = (lake.rows(FEATURES, lake.version(FEATURES)),)
+        expected: tuple[int, ...] = (lake.rows(TRANSACTIONS, versions["transactions"]),)
+    else:
+        count, expected = (_rows(t, written) for t in (lake.read(FEATURES).where(within), targets))
     if count != expected:
         lake.restore(FEATURES, max(before, 0))
         lost = _lost(lake, count[0], expected[0])
@@ -152,8 +158,7 @@ def _whole(
         # In the lookback before the range, transactions count in windows, no more.
         past = lake.scan(TRANSACTIONS, version, start - feature_set.lookback, start)
     seen = survey(targets, feature_set, dataset.entities, past)
-    context = None if past is None else lambda _: past
-    batch = Batch(targets, context, statements, feature_set, dataset.entities, seen)
+    batch = Batch(targets, past, statements, feature_set, dataset.entities, seen)
     columns = dataset.entity_types() | feature_columns(feature_set)
     if other:
         log.info("features: replacing the table made by definition %s", other)
@@ -169,7 +174,8 @@ def _whole(
     writing = WriteFile(writer, result, feature_set.hash)
     homes = ByDay(files_of(seen.days))
     with violations.told(lake.features, FEATURES):
-        made = collected(brought_home(batch, homes, result.reads, writing, WRITTEN))
+        task = HomeTask(batch.windows, writing)
+        made = collected(brought_home(batch, homes, result.reads, task, WRITTEN))
     if (made.rows, made.which) != (seen.rows, seen.which):
         raise DataError(_lost(lake, made.rows, seen.rows) + "nothing was written, run again")
     lake.replace_files(FEATURES, made.files)
@@ -201,8 +207,12 @@ def _in_parts(
     counts: dict[str, int] = {}
     try:
         since = notes.last_whole_build(history, note | ({"definition": other} if other else {}))
-        with _fraud_statements_cached(statements) as few:
-            if other:
+        if other:
+            inputs = {name: [same, since[name]] for name, (same, _) in note["inputs"].items()}
+            with (
+                _fraud_statements_cached(statements) as few,
+                lake.noted(built={**note, "inputs": inputs}),
+            ):
                 rows, plan = converted(lake, feature_set, dataset.entities, transactions, few)
                 log.info(
                     "features: computing %s; keeping %d others; dropping %s",
@@ -210,23 +220,13 @@ def _in_parts(
                     len(plan.kept),
                     ", ".join(plan.dropped) or "none",
                 )
-                inputs = {name: [same, since[name]] for name, (same, _) in note["inputs"].items()}
-                with lake.noted(built={**note, "inputs": inputs}):
-                    lake.replace_table(FEATURES, by_time(rows, lake.read(FEATURES)))
-                history = lake.history(FEATURES)
-                since = notes.last_whole_build(history, note)
-                counts |= {f"features_{how}": len(names) for how, names in asdict(plan).items()}
-            if not notes.is_current(history, note):
-                until = {name: version for name, (_, version) in note["inputs"].items()}
-                with increment(lake, feature_set, dataset.entities, since, until, few) as found:
-                    if found.new + found.updated:
-                        write(lake, found)
-                    counts |= {
-                        "new": found.new,
-                        "updated": found.updated,
-                        "scores_affected": found.scores,
-                        "flagged_affected": found.flags,
-                    }
+                lake.replace_table(FEATURES, by_time(rows, lake.read(FEATURES)))
+            history = lake.history(FEATURES)
+            since = notes.last_whole_build(history, note)
+            counts |= {f"features_{how}": len(names) for how, names in asdict(plan).items()}
+        if not notes.is_current(history, note):
+            until = {name: version for name, (_, version) in note["inputs"].items()}
+            counts |= increment(lake, feature_set, dataset.entities, since, until)
     except WholeBuildError as why:
         log.info("features: building the whole table: %s", why)
         return None
@@ -245,11 +245,11 @@ def _other_definition(lake: Lake, wanted: str, columns: Mapping[str, str]) -> st
     """Hash of the definition that made the table, where that is not the wanted one."""
     if not lake.exists(FEATURES):
         return None
-    table = lake.read(FEATURES)
-    row = table.select("definition").first()
-    if row is None:
-        return None if set(columns) <= set(table.columns) else "unknown (it is empty)"
-    return None if row[0] == wanted else row[0]
+    names = lake.read(FEATURES).columns
+    found = lake.first_value(FEATURES, "definition")
+    if found is None:
+        return None if set(columns) <= set(names) else "unknown (it is empty)"
+    return None if found == wanted else found
 
 
 @contextmanager

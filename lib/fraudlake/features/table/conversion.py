@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fraudlake.features.batch.compute import compute
 from fraudlake.features.batch.survey import survey
 from fraudlake.features.definition.feature_set import KERNEL_VERSION, FeatureSet, hash_of
-from fraudlake.features.table.affected import WholeBuildError
+from fraudlake.features.table.arrivals import WholeBuildError
 from fraudlake.lake import Lake
 from fraudlake.lake.scan import Scan
 from fraudlake.lake.tables import FEATURES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fraudlake.features.table.affected import WholeBuildError
+from fraudlake.features.table.arrivals import WholeBuildError
 from fraudlake.instants import parse_instant
 from fraudlake.lake.commits import Commit
 
