@@ -3,8 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from fraudlake.instants import microseconds
 from fraudlake.lake import scan as scan_module
 from fraudlake.lake.delta_log import State
 from fraudlake.lake.plain import obstacle_to_reading
@@ -12,6 +15,7 @@ from fraudlake.lake.tables import TRANSACTIONS
 
 START = datetime(2018, 4, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+HOURS = [microseconds(START + i * HOUR) for i in range(100)]
 SCHEMA = "tx_id bigint, event_time timestamp, amount decimal(18,2), country string"
 
 
@@ -115,3 +119,29 @@ def test_files_of_another_store_are_read_through_spark():
     assert obstacle_to_reading(State("/t", files, [], [], {}, 7)) == "files of another store"
     files = [{"path": "file:/other/part.parquet", "partitionValues": {}}]
     assert obstacle_to_reading(State("/t", files, [], [], {}, 7)) is None
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "ids", "expected"),
+    [
+        (None, None, (25, 34), range(20, 40)),  # whole row groups
+        (None, None, (500, 900), range(0)),
+        (HOURS[15], HOURS[25], None, range(15, 25)),
+        (HOURS[20], HOURS[30], None, range(20, 30)),
+        (HOURS[15], None, (0, 12), range(15, 20)),
+    ],
+)
+def test_row_groups_out_of_range_are_not_read(tmp_path, since, until, ids, expected):
+    table = pa.table(
+        {
+            "tx_id": range(100),
+            "event_time": pa.array(
+                [START + i * HOUR for i in range(100)], pa.timestamp("us", "UTC")
+            ),
+        }
+    )
+    path = str(tmp_path / "a.parquet")
+    pq.write_table(table, path, row_group_size=10)
+    task = scan_module._ReadTask((), table.schema, since, until, ids, iter)
+    found = [batch["tx_id"].to_pylist() for batch in task.rows([scan_module.Share(path)])]
+    assert [tx_id for batch in found for tx_id in batch] == list(expected)

@@ -20,6 +20,7 @@ from fraudlake.lake.plain import obstacle_to_reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
     from pyspark.sql import DataFrame
 
     from fraudlake.lake.delta_log import State
@@ -87,12 +88,15 @@ class Scan:
         What of the files each task reads; None: Spark reads.
     since, until
         Of the files' rows, those with since ≤ `event_time` < until (microseconds; None: no bound).
+    ids
+        Rows with a `tx_id` before the one or after the other may be left out; None: none.
     """
 
     frame: DataFrame
     shares: tuple[tuple[Share, ...], ...] | None = None
     since: int | None = None
     until: int | None = None
+    ids: tuple[int, int] | None = None
 
     def without(self, other: Scan) -> Scan:
         """The rows but those of files that another scan reads, where both are read from files."""
@@ -110,7 +114,7 @@ class Scan:
         from pyspark.sql.pandas.types import to_arrow_schema
 
         types = to_arrow_schema(rows.schema, timezone="UTC")
-        reading = _ReadTask(self.shares, types, self.since, self.until, task)
+        reading = _ReadTask(self.shares, types, self.since, self.until, self.ids, task)
         number = len(self.shares)
         return rows.sparkSession.range(0, number, 1, max(1, number)).mapInArrow(reading, schema)
 
@@ -146,7 +150,7 @@ def scan_of(
         and (until is None or file.first is None or file.first < until)
         and (since is None or file.last is None or file.last >= since)
     ]
-    return Scan(frame, shared_out(files), since, until)
+    return Scan(frame, shared_out(files), since, until, ids)
 
 
 def files_of(state: State) -> list[TableFile]:
@@ -208,8 +212,12 @@ def rows_of(paths: Sequence[str], schema: pa.Schema) -> pa.Table:
     """All rows of some files, the columns as a schema has them."""
     import pyarrow as pa
 
-    reading = _ReadTask((), schema, None, None, iter)
+    reading = _ReadTask((), schema, None, None, None, iter)
     return pa.Table.from_batches(reading.rows([Share(path) for path in paths]), schema)
+
+
+def _number(value: Any) -> int:
+    return microseconds(value) if isinstance(value, datetime) else value
 
 
 @dataclass(frozen=True)
@@ -220,6 +228,7 @@ class _ReadTask:
     schema: pa.Schema
     since: int | None
     until: int | None
+    ids: tuple[int, int] | None
     task: ArrowTask
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -240,12 +249,28 @@ class _ReadTask:
                 groups = range(
                     share.number * number // share.of, (share.number + 1) * number // share.of
                 )
-                if not groups:
+                wanted_groups = [n for n in groups if self._meets(file.metadata.row_group(n))]
+                if not wanted_groups:
                     continue
                 # Columns that came to the table later are not in its older files.
                 there = [name for name in wanted if name in file.schema_arrow.names]
-                for batch in file.iter_batches(_ROWS, list(groups), there, use_threads=False):
+                for batch in file.iter_batches(_ROWS, wanted_groups, there, use_threads=False):
                     yield self._conformed(batch)
+
+    def _meets(self, group: pq.RowGroupMetaData) -> bool:
+        """Whether a row group may have rows that are asked for."""
+        last = None if self.until is None else self.until - 1
+        bounds = {"event_time": (self.since, last), "tx_id": self.ids or (None, None)}
+        for number in range(group.num_columns):
+            column = group.column(number)
+            low, high = bounds.get(column.path_in_schema, (None, None))
+            told = column.statistics
+            if (low, high) == (None, None) or told is None or not told.has_min_max:
+                continue
+            least, greatest = _number(told.min), _number(told.max)
+            if (high is not None and least > high) or (low is not None and greatest < low):
+                return False
+        return True
 
     def _conformed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The columns as the table declares them, of the rows that lie in the range."""
