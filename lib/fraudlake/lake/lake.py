@@ -140,14 +140,14 @@ class Lake:
         state = self._state(table, version)
         return scan_of(self._name(table), state, frame, start, end, ids)
 
-    def files(self, table: Table) -> list[TableFile] | None:
+    def files(self, table: Table, version: int) -> list[TableFile] | None:
         """Files of the table that tasks of Python can read by themselves; None: they cannot."""
-        state = self._state(table, self.version(table))
+        state = self._state(table, version)
         return None if isinstance(state, str) or obstacle_to_reading(state) else files_of(state)
 
     def first_value(self, table: Table, column: str) -> Any:
         """A column's value in some row; None where there is no row."""
-        if files := self.files(table):
+        if files := self.files(table, self.version(table)):
             return first_value(files, column)
         row = self.read(table).select(column).first()
         return None if row is None else row[0]
@@ -188,7 +188,11 @@ class Lake:
         return DataFileWriter(state.root, columns, tuple(indexed.split(",")))
 
     def replace_files(
-        self, table: Table, files: Sequence[DataFile], gone: Collection[str] | None = None
+        self,
+        table: Table,
+        files: Sequence[DataFile],
+        gone: Collection[str] | None = None,
+        after: int | None = None,
     ) -> None:
         """Put files that `file_writer` has written in the place of others, in one commit.
 
@@ -198,17 +202,30 @@ class Lake:
         ----------
         gone
             Those others, as `files` names them; None: all.
+        after
+            The table's version that was looked at for them; None: whichever is the newest.
+
+        Raises
+        ------
+        DataError
+            Others have committed after that version; nothing was written.
         """
-        delta_log.replace(self.spark, self._folder(table), files, gone)
+        if not delta_log.replace(self.spark, self._folder(table), files, gone, after):
+            raise DataError(
+                f"{self._name(table)} under {self.root}: got a commit of others while the job ran, "
+                "expected none; nothing was written, run the job again when they have done"
+            )
 
     def appended(self, table: Table, after: int, until: int) -> Scan:
         """What `changes` gives; from files where these commits did no more than append some."""
-        folder, frame, files = self._folder(table), self.changes(table, after, until), None
-        if Path(folder).is_dir():
-            files = delta_log.appended(folder, after, until)
-        state = replace(delta_log.state(self.spark, folder, until), files=files or [])
-        if files is None or not all(Path(file.path).exists() for file in files_of(state)):
-            return Scan(frame)
+        frame, state = self.changes(table, after, until), self._state(table, until)
+        if not isinstance(state, str):
+            files = delta_log.appended(state.root, after, until)
+            if files is None:
+                return Scan(frame)
+            state = replace(state, files=files)
+            if not all(Path(file.path).exists() for file in files_of(state)):
+                return Scan(frame)
         return scan_of(self._name(table), state, frame, None, None)
 
     def changes(self, table: Table, after: int, until: int) -> DataFrame:
@@ -408,7 +425,8 @@ class Lake:
         keys = list(table.key)
         ends = {key: pc.min_max(rows[key]).as_py().values() for key in keys}
         for _ in range(_TRIES):
-            version, writer, files = self.version(table), self.file_writer(table), self.files(table)
+            version, writer = self.version(table), self.file_writer(table)
+            files = self.files(table, version)
             if writer is None or files is None:
                 return self.insert_missing(table, self.spark.createDataFrame(rows))
             there = [f.path for f in files if all(f.meets(key, *ends[key]) for key in keys)]

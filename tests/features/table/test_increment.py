@@ -9,6 +9,7 @@ from delta.tables import DeltaTable
 
 from fraudlake import job
 from fraudlake.datasets import load_dataset
+from fraudlake.errors import DataError
 from fraudlake.features.batch.compute import compute
 from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.features.table import arrivals, layout
@@ -164,6 +165,25 @@ def test_a_table_that_spark_must_write_gets_the_same(lake, features, parts):
     assert right == fresh(lake, features)
     assert result["new"] == len(late + last)
     assert result["updated"] == sum(right[tx_id] != row for tx_id, row in before.items()) > 10
+
+
+def test_a_commit_of_others_meanwhile_refuses_the_increment(lake, features, parts, monkeypatch):
+    _, late, _, _ = parts
+    add(lake, TRANSACTIONS, late)
+    write = Lake.replace_files
+
+    def beside(own, *rest):
+        with lake.noted(built=None):
+            DeltaTable.forPath(lake.spark, lake.path(FEATURES)).delete("tx_id % 9 = 0")
+        write(own, *rest)
+
+    monkeypatch.setattr(Lake, "replace_files", beside)
+    with pytest.raises(DataError, match="a commit of others while the job ran"):
+        build(lake, features, DATASET)
+    monkeypatch.undo()
+    # The deleted rows are no increment's business: the table is built whole.
+    assert "new" not in build(lake, features, DATASET)
+    assert standing(lake) == fresh(lake, features)
 
 
 def scored(lake):

@@ -25,12 +25,11 @@ from fraudlake.features.stages import Result
 from fraudlake.lake.scan import ArrowTask, Scan
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark import Broadcast
     from pyspark.sql import DataFrame, SparkSession
 
     Context: TypeAlias = Scan | Callable[[str], Scan | DataFrame] | None
-    Labels: TypeAlias = Scan | DataFrame | pa.Table | None
+    Labels: TypeAlias = Scan | DataFrame | None
 
 
 def feature_columns(feature_set: FeatureSet) -> dict[str, str]:
@@ -53,8 +52,7 @@ class Batch:
         entity, as in `Feature.entity` → those that count in its windows. Rows out of reach and
         targets among them do no harm. None: there are no others.
     statements
-        Labels: `tx_id`, `is_fraud`, `known_at`, `source`; or all that `collected_changes` makes of
-        them; None where no feature is over labels.
+        Labels: `tx_id`, `is_fraud`, `known_at`, `source`; None where no feature is over labels.
     entities
         Entity → its column, for all entities of the data set.
     seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from fraudlake.features.rows import OVER, micros, put, refreshed
 from fraudlake.features.stages import Result
 from fraudlake.features.table.arrivals import WholeBuildError
 from fraudlake.features.table.layout import files_of
-from fraudlake.lake.data_file import DataFileWriter
+from fraudlake.lake.data_file import DataFile, DataFileWriter
 from fraudlake.lake.scan import TableFile, rows_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ STANDING = -2
 # Rows of files whose times overlap, which one task takes.
 _MOST_TOGETHER = 5_000_000
 WRITTEN = (
-    "home int, path string, size bigint, rows bigint, stats string, which bigint, new bigint, "
+    "path string, size bigint, rows bigint, stats string, home bigint, which bigint, new bigint, "
     "updated bigint, ids binary"
 )
 
@@ -107,12 +108,13 @@ def ranges(
     if most > _MOST_TOGETHER:
         raise WholeBuildError(f"its files overlap in time: {most} rows lie together")
     begins, ends = [low for _, low, _ in chosen], [high for _, _, high in chosen]
+    after, before = [-(2**63), *(high + 1 for high in ends)], [*begins, 2**63]
     numbers: dict[tuple[int, int], int] = {}
     between: dict[tuple[int, int], int] = {}
     for day, part in files_of(days).items():
-        gaps = zip([day * DAY, *(e + 1 for e in ends)], [*begins, (day + 1) * DAY], strict=True)
-        for gap, (low, high) in enumerate(gaps):
-            if max(low, day * DAY) < min(high, (day + 1) * DAY):
+        start, end_of = day * DAY, (day + 1) * DAY
+        for gap in range(bisect_right(begins, start), bisect_left(begins, end_of) + 1):
+            if max(after[gap], start) < min(before[gap], end_of):
                 number = numbers.setdefault((gap, part), len(chosen) + len(numbers))
                 between[gap, day] = number
     standing = {number: group for number, (group, _, _) in enumerate(chosen)}
@@ -340,22 +342,18 @@ class WriteChange:
     writer: DataFileWriter
 
     def __call__(self, home: int, change: Change) -> Iterator[pa.RecordBatch]:
-        """What was written, one row."""
+        """What was written, one row; without a path where nothing was."""
         import numpy as np
         import pyarrow as pa
 
-        file = None
+        file = DataFile("", 0, 0, "")
         if len(change.rows):
             rows = pa.concat_tables([change.stay, change.rows])
             file = self.writer.write(taken(rows, np.argsort(micros(rows))))
         ids = change.rows["tx_id"].to_numpy()[change.existed]
-        row = dict.fromkeys(("path", "size", "rows", "stats")) | (asdict(file) if file else {})
-        row |= {"home": home, "which": change.which, "updated": len(ids), "ids": ids.tobytes()}
-        row["new"] = len(change.rows) - len(ids)
-        kinds = [("home", pa.int32()), ("path", pa.string()), ("size", pa.int64())]
-        kinds += [("rows", pa.int64()), ("stats", pa.string()), ("which", pa.int64())]
-        kinds += [("new", pa.int64()), ("updated", pa.int64()), ("ids", pa.binary())]
-        yield pa.RecordBatch.from_pylist([row], pa.schema(kinds))
+        row = asdict(file) | {"home": home, "which": change.which}
+        row |= {"new": len(change.rows) - len(ids), "updated": len(ids), "ids": ids.tobytes()}
+        yield pa.RecordBatch.from_pylist([row])
 
 
 def ids_updated(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

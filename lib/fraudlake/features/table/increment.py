@@ -72,14 +72,15 @@ def increment(
     WholeBuildError
         As `arrivals` says, or files of the table overlap too much.
     DataError
-        Rows would have been lost or doubled; nothing was written.
+        Rows would have been lost or doubled, or others wrote meanwhile; nothing was written.
     """
     came = arrivals(lake, feature_set, entities, since, until)
     if came is None:
         return {"new": 0, "updated": 0, "scores_affected": 0, "flagged_affected": 0}
     labels = lake.scan(LABELS, until["labels"], ids=came.seen.ids) if "labels" in until else None
     batch = Batch(came.added, came.others, labels, feature_set, entities, came.seen)
-    writer, files = lake.file_writer(FEATURES), lake.files(FEATURES)
+    version, writer = lake.version(FEATURES), lake.file_writer(FEATURES)
+    files = lake.files(FEATURES, version)
     if writer is None or files is None:
         return _through_spark(lake, came, batch)
     homes, standing = ranges(files, came.first, came.last, came.seen.days)
@@ -101,7 +102,7 @@ def increment(
     if written:
         gone = {f.name for row in written for f in standing.get(row["home"], ())}
         made_files = [DataFile(r["path"], r["size"], r["rows"], r["stats"]) for r in written]
-        lake.replace_files(FEATURES, made_files, gone)
+        lake.replace_files(FEATURES, made_files, gone, version)
     return _counts(new, updated, about)
 
 
