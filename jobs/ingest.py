@@ -3,6 +3,7 @@
 Reads: raw files of a data set (Parquet, CSV or JSON lines; a file, a folder, a pattern), a Delta
 table, or what a Kafka topic holds. Writes: transactions, labels, quarantine, metrics.
 Records in = new transactions + duplicates + quarantine; the same input again adds nothing.
+Where all records go to quarantine the job fails, after that is written: the YAML is wrong.
 """
 
 from __future__ import annotations
@@ -41,8 +42,15 @@ class Arguments(job.Arguments):
 
 
 def run(spark: Any, args: Arguments) -> job.Result:
-    """Ingest, then record the counts."""
+    """Ingest, then record the counts.
+
+    Raises
+    ------
+    DataError
+        No record was taken.
+    """
     from fraudlake.datasets import load_dataset
+    from fraudlake.errors import DataError
     from fraudlake.ingest import ingest, sources
     from fraudlake.lake import Lake, run_metrics
     from fraudlake.lake.tables import TRANSACTIONS
@@ -52,11 +60,17 @@ def run(spark: Any, args: Arguments) -> job.Result:
     run_id = run_metrics.run_id(
         "ingest",
         **job.resolved(args),
-        definition=dataset.model_dump(),
+        definition=dataset.model_dump(exclude_defaults=True),
         files=sources.listing(spark, args.input, args.kafka),
     )
     counts = {name: value for name, value in result.items() if isinstance(value, int)}
     run_metrics.record(lake, "ingest", run_id, lake.version(TRANSACTIONS), counts)
+    if 0 < result["records"] == result["quarantine"]:
+        reason, times = max(result["reasons"].items(), key=lambda item: item[1])
+        raise DataError(
+            f"input: got {result['records']} records and took none, expected to take some; all are "
+            f"in quarantine, {times} for {reason}: correct the data set's YAML or the input"
+        )
     return result
 
 

@@ -1,9 +1,11 @@
 """What a data set's YAML may say; no Spark."""
 
 import pytest
+from tests.conftest import ROOT
 
-from fraudlake.datasets import load_dataset
+from fraudlake.datasets import Column, load_dataset
 from fraudlake.errors import ConfigError
+from fraudlake.writing import Writing
 
 GOOD = """
 format: csv
@@ -50,6 +52,47 @@ def test_a_table_of_ranges_lies_beside_the_yaml(load, tmp_path):
     assert found.file == str(tmp_path / "ranges.csv")
 
 
+def test_words_stay_as_they_are_written(load):
+    """YAML takes Yes for true, NULL for nothing and -1 for a number."""
+    label = "true: [Yes, on], false: [No, -1], unknown: [NULL, ~, 1e3]"
+    dataset = load(GOOD.replace("delay", f"{label}, delay") + "nulls: [NULL, 007]\n")
+    assert (dataset.label.true, dataset.label.false) == (("Yes", "on"), ("No", "-1"))
+    assert dataset.label.unknown == ("NULL", "~", "1e3")
+    assert dataset.nulls == ("NULL", "007")
+    given = {"source": "x", "type": "boolean", True: [True, "Y"], False: -1}
+    assert Column.model_validate(given).flags() == (["true", "y"], ["-1"])
+
+
+def test_several_fields_make_one_value(load):
+    text = GOOD.replace("source: time", "source: [day, clock]").replace("known_at: known", "X")
+    dataset = load(text.replace("X", "known_at: {source: [kd, kc], unit: ms, origin: 2013-09-01}"))
+    assert dataset.required_fields() == ["id", "day", "clock", "amount"]
+    assert dataset.raw_fields()[-2:] == ["kd", "kc"]
+    assert dataset.label.known_at.forms()[0].origin == "2013-09-01"
+
+
+def test_all_that_is_wrong_with_the_writing_of_columns_is_told_at_once(load):
+    text = GOOD.replace("id, type: bigint", "id, type: bigint, scale: 2, unit: ms")
+    text = text.replace("time, type: timestamp", "time, type: timestamp, pattern: [iso, MMdd, QQ]")
+    text = text.replace("amount, type", "amount, round: up, strip: 5, thousands: ',', type")
+    text = text.replace("delay: 3d", "true: [0], unknown: [0], delay: soon")
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    places = [problem.split(": ")[1] for problem in caught.value.problems]
+    assert places == [
+        "columns.tx_id", "columns.tx_id", "columns.event_time.pattern", "columns.amount.strip",
+        "columns.amount.round", "label.delay",
+    ]  # fmt: skip
+
+
+def test_the_example_of_the_documentation(load):
+    page = (ROOT / "docs" / "data-sets.md").read_text()
+    dataset = load(page.split("```yaml\n")[1].split("```")[0])
+    assert dataset.nulls == ("NULL", "NA", "\\N")
+    keys = {*Writing.model_fields, "unknown"}
+    assert [key for key in keys if f"`{key}`" not in page and f"`{key}: " not in page] == []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -75,6 +118,82 @@ def test_a_table_of_ranges_lies_beside_the_yaml(load, tmp_path):
         ("format: csv", "format: xml", "format: got 'xml'"),
         ("format: csv", "format: csv\ntimezone: Paris", "Europe/Paris"),
         ("entities:", "entitis:", "entitis: unknown key"),
+        (
+            "source: id",
+            "source: []",
+            "tx_id.source: got [], expected the name of a field, or a lis",
+        ),
+        (
+            "bigint",
+            "bigint, unit: ms",
+            "tx_id: got unit on a bigint, expected it on timestamp alon",
+        ),
+        (
+            "string,",
+            "string, round: half_up,",
+            "got round on a string, expected it on decimal(18,2)",
+        ),
+        (
+            "timestamp",
+            "timestamp, unit: sec",
+            "unit: got 'sec', expected one of ns, us, ms, s, min",
+        ),
+        (
+            "timestamp",
+            "timestamp, unit: s, pattern: iso",
+            "got unit and pattern, expected one of th",
+        ),
+        (
+            "timestamp",
+            "timestamp, origin: 2013-09-01",
+            "got origin without unit, expected the unit",
+        ),
+        (
+            "timestamp",
+            "timestamp, unit: h, origin: noon",
+            "origin: got 'noon', expected a day (2013",
+        ),
+        (
+            "timestamp",
+            "timestamp, pattern: HH:mm",
+            "pattern: got 'HH:mm', expected a pattern with a",
+        ),
+        (
+            "timestamp",
+            "timestamp, pattern: MMdd",
+            "MMdd without a year, expected year: arrival too",
+        ),
+        (
+            "timestamp",
+            "timestamp, year: arrival",
+            "year: arrival, expected a pattern without a year",
+        ),
+        (
+            "timestamp",
+            "timestamp, timezone: Paris",
+            "timezone: got 'Paris', expected the name of a",
+        ),
+        ("timestamp", "timestamp, gap: skip", "gap: got 'skip', expected 'refuse' or 'shift'"),
+        ('18,2)"', '18,2)", decimal: ",", thousands: ","', "got ',' as thousands and as decimal"),
+        (
+            '18,2)"',
+            '18,2)", scale: two',
+            "amount: got scale two, expected digits or a required col",
+        ),
+        ('18,2)"', '18,2)", scale: 2.5', "amount.scale: got 2.5, expected a number of digits"),
+        ('18,2)"', '18,2)", strip: (x)', "strip: got '(x)', expected signs and words such as $"),
+        ('18,2)"', '18,2)", negative: red', "negative: got 'red', expected brackets (12.50)"),
+        (
+            "delay: 3d",
+            "true: [1], unknown: [1], delay: 3d",
+            "label: got 1 twice, expected a word on",
+        ),
+        ("known_at: known", "known_at: {source: k, unit: x}", "label.known_at.unit: got 'x'"),
+        (
+            "amount: {",
+            'tip: {source: tip, type: "decimal(18,2)", signed: true}\n  amount: {',
+            "columns: tip: got signed, expected it on amount alone",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(load, old, new, said):

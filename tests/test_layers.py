@@ -23,10 +23,10 @@ reports stream
 registry scoring service names
 ingest features models simulate
 datasets
-reserved
+reserved writing
 lake launch
 session
-atomic config instants options resources
+atomic config currencies instants options patterns resources words
 errors
 """
 

@@ -59,6 +59,8 @@ ELSEWHERE = {
     "stream/state": "stream/test_scorer",
     "stream/writes": "stream/test_two_streams",
     "training/train": "training/test_end_to_end",
+    "words": "test_datasets",
+    "writing": "test_datasets",
 }
 # Folders that mirror something else.
 OTHERS = {"", "benchmarks", "scripts"}

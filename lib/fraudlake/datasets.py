@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fraudlake import instants, reserved, resources
+from fraudlake import instants, reserved, resources, words, writing
 from fraudlake.config import explain
 from fraudlake.errors import ConfigError
 
@@ -40,12 +39,12 @@ class Ranges(BaseModel):
         )
 
 
-class Column(BaseModel):
-    """One column of the typed table and the raw field that it comes from."""
+class Column(writing.Writing):
+    """One column of the typed table, the raw field that it comes from, and how that is written."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: str = Field(description="name of the field in the raw record")
+    source: writing.Fields = Field(
+        description="name of the field in the raw record; of a list the texts are joined by a space"
+    )
     type: Literal["bigint", "int", "double", "boolean", "string", "timestamp", "decimal(18,2)"]
     required: bool = True
     minimum: float | None = Field(None, description="smallest value allowed, itself included")
@@ -68,7 +67,8 @@ class Column(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _bounds_fit(self) -> Column:
+    def _keys_fit(self) -> Column:
+        writing.raised(self.problems(self.type))
         bounded = self.minimum is not None or self.maximum is not None
         if bounded and self.type in ("boolean", "string", "timestamp"):
             raise ValueError(f"minimum and maximum on numbers only, not on a {self.type}")
@@ -81,17 +81,45 @@ class Column(BaseModel):
         return self
 
 
-class Label(BaseModel):
+class KnownAt(writing.Times, writing.Nulls):
+    """The raw field with the time at which a label became known, and how that is written."""
+
+    source: writing.Fields
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return value if isinstance(value, (dict, KnownAt)) else {"source": value}
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> KnownAt:
+        writing.raised(self.time_problems())
+        return self
+
+
+class Label(writing.Flags):
     """Where the label is and when it becomes known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: str = Field(description="raw field that says fraud (1, true) or not (0, false)")
-    known_at: str | None = Field(None, description="raw field with the time it became known")
+    source: writing.Fields = Field(
+        description="raw field that says fraud (1, true) or not (0, false)"
+    )
+    unknown: writing.Words = Field(
+        None, description="words for a verdict that is not there yet: no label, and no fault"
+    )
+    known_at: KnownAt | None = Field(
+        None,
+        description="raw field with the time it became known; with the keys of a time, "
+        "{source: closed, unit: ms}",
+    )
     delay: instants.Duration = Field(
         description="after this long a label is mature; also known_at − event_time where no "
         "field gives known_at"
     )
+
+    @model_validator(mode="after")
+    def _words_fit(self) -> Label:
+        writing.raised(self.flag_problems(self.unknown or ()))
+        return self
 
 
 class Dataset(BaseModel):
@@ -107,7 +135,10 @@ class Dataset(BaseModel):
 
     name: str = ""
     format: str = Field(description="of its files: a module of `fraudlake.ingest.formats`")
-    timezone: str = "UTC"
+    timezone: writing.Zone = "UTC"
+    nulls: writing.Words = Field(
+        None, description="words that stand for a missing value in every column without its own"
+    )
     columns: dict[str, Column]
     entities: dict[str, str]
     card: str
@@ -121,13 +152,6 @@ class Dataset(BaseModel):
             raise ValueError(f"one of {', '.join(resources.formats())}")
         return value
 
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("the name of a time zone such as UTC or Europe/Paris")
-        return ZoneInfo(value).key
-
     @field_validator("columns")
     @classmethod
     def _columns(cls, value: dict[str, Column]) -> dict[str, Column]:
@@ -135,6 +159,17 @@ class Dataset(BaseModel):
             f"got {name}, expected a name of letters, digits and _ that begins with a letter"
             for name in value
             if not _NAME.fullmatch(name)
+        ]
+        problems += [
+            f"{name}: got signed, expected it on amount alone: others may be negative as they are"
+            for name, column in value.items()
+            if column.signed and name != "amount"
+        ]
+        problems += [
+            f"{name}: got scale {column.scale}, expected digits or a required column of text"
+            for name, column in value.items()
+            if isinstance(column.scale, str)
+            and not ((held := value.get(column.scale)) and held.type == "string" and held.required)
         ]
         if problems := problems + reserved.COLUMNS.problems(value):
             raise ConfigError(problems)
@@ -173,14 +208,21 @@ class Dataset(BaseModel):
 
     def required_fields(self) -> list[str]:
         """Names of the raw fields without which a record is no transaction."""
-        return [column.source for column in self.columns.values() if column.required]
+        columns = [column for column in self.columns.values() if column.required]
+        return list(dict.fromkeys(field for column in columns for field in several(column.source)))
 
     def raw_fields(self) -> list[str]:
         """Names of all raw fields that are read."""
-        fields = [column.source for column in self.columns.values()]
+        sources = [column.source for column in self.columns.values()]
         if self.label:
-            fields += [f for f in (self.label.source, self.label.known_at) if f]
-        return list(dict.fromkeys(fields))
+            sources.append(self.label.source)
+            sources += [self.label.known_at.source] if self.label.known_at else []
+        return list(dict.fromkeys(field for source in sources for field in several(source)))
+
+
+def several(source: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the fields that a value is made of."""
+    return (source,) if isinstance(source, str) else source
 
 
 def load_dataset(name: str) -> Dataset:
@@ -198,7 +240,7 @@ def load_dataset(name: str) -> Dataset:
     name = name if path.stem == name else str(path.absolute())
     try:
         return Dataset.model_validate(
-            {**(yaml.safe_load(path.read_text()) or {}), "name": name},
+            {**(words.load(path.read_text()) or {}), "name": name},
             context={"folder": path.parent},
         )
     except (ValidationError, yaml.YAMLError, TypeError) as error:

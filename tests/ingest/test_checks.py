@@ -65,6 +65,9 @@ FAIL = [
     ("id", None, "tx_id: missing, expected bigint"),
     ("id", "  ", "tx_id: missing, expected bigint"),
     ("id", "1.5", "tx_id: got '1.5', expected bigint"),
+    ("id", "2.29116E+15", "tx_id: got '2.29116E+15', expected bigint with all of its digits, which this form of it has lost: export the field as text"),
+    ("id", "4e3", "tx_id: got '4e3', expected bigint with all of its digits, which this form of it has lost: export the field as text"),
+    ("id", "1.2345678901234567E17", "tx_id: got '1.23456***********E17', expected bigint with all of its digits, which this form of it has lost: export the field as text"),
     ("id", "0x11", "tx_id: got '0x11', expected bigint"),
     ("id", "-1", "tx_id: got '-1', expected at least 0"),
     (
@@ -90,7 +93,7 @@ FAIL = [
     ),
     ("amount", "nan", f"amount: got 'nan', expected {MONEY}, a finite number"),
     ("amount", "-Infinity", f"amount: got '-Infinity', expected {MONEY}, a finite number"),
-    ("amount", "-0.01", "amount: got '-0.01', expected at least 0"),
+    ("amount", "-0.01", "amount: got '-0.01', expected at least 0 (`signed: true` on the column, if refunds are negative)"),
     ("amount", "1000000000000000.01", "amount: got '1000000000000000.01', expected at most 1000000000000000"),
     ("channel", "pigeon", "channel: got 'pigeon', expected one of web, shop"),
     ("lat", "90.5", "latitude: got '90.5', expected at most 90"),
@@ -179,7 +182,7 @@ def test_all_faults_of_a_record_are_told(check):
     assert row["reasons"] == [
         "tx_id: got 'x', expected bigint",
         "customer_id: missing, expected bigint",
-        "amount: got '-1', expected at least 0",
+        "amount: got '-1', expected at least 0 (`signed: true` on the column, if refunds are negative)",
         "is_fraud: got '?', expected boolean (0, 1, true or false)",
     ]
 

@@ -23,6 +23,7 @@ CARD = "4111 1111 1111 1111"
 # ruff: noqa: E501
 COLUMNS = ["id", "time", "customer", "amount", "channel", "note", "lat", "tries", "present", "fraud", "known"]  # fmt: skip
 MONEY, TIME = "decimal(18,2)", "timestamp such as 2018-04-01T12:30:00+02:00"
+SIGNED = "(`signed: true` on the column, if refunds are negative)"
 BOOLEAN = "boolean (0, 1, true or false)"
 # One faulty value each: field, value, what is said of it.
 FAULTS = [
@@ -43,7 +44,7 @@ FAULTS = [
     ("amount", None, f"amount: missing, expected {MONEY}"),
     ("amount", "12,50", f"amount: got '12,50', expected {MONEY}"),
     ("amount", "1.999", f"amount: got '1.999', expected {MONEY}, at most 2 decimals"),
-    ("amount", "-1", "amount: got '-1', expected at least 0"),
+    ("amount", "-1", f"amount: got '-1', expected at least 0 {SIGNED}"),
     ("amount", "NaN", f"amount: got 'NaN', expected {MONEY}, a finite number"),
     ("amount", "1e40", f"amount: got '1e40', expected {MONEY}, at most 9999999999999999.99 in size"),
     ("channel", "fax", "channel: got 'fax', expected one of web, shop"),
@@ -378,6 +379,37 @@ def test_a_field_that_no_record_has_is_refused_before_anything_is_written(lake, 
     assert not lake.exists(TRANSACTIONS)
     counts, reasons = feed("two", json.dumps(lacking[0]), good(3))
     assert (counts[:3], reasons) == ([1, 0, 1], [f"amount: missing, expected {MONEY}"])
+
+
+def test_refunds_are_taken_where_the_data_set_has_them(lake, feed, shop):
+    """By a lake of before too; and not any more where the data set takes its word back."""
+    refund = good(2, amount="-12.50")
+    counts, reasons = feed("one", good(1), refund)
+    assert (counts[:3], reasons) == ([1, 0, 1], [f"amount: expected at least 0 {SIGNED}"])
+    columns = shop().model_dump()["columns"]
+    signed = columns | {"amount": columns["amount"] | {"signed": True}}
+    counts, _ = feed("two", refund, refund, columns=signed)
+    assert counts[:3] == [1, 1, 0]
+    assert str(lake.read(TRANSACTIONS).where("tx_id = 2").collect()[0]["amount"]) == "-12.50"
+    with pytest.raises(DataError, match=r"expected \(amount >= 0\) in every row"):
+        feed("three", good(4))
+
+
+def test_a_run_that_takes_no_record_fails_and_says_why(spark, lake, tmp_path, described):
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(line(good(n, time="01.02.2018"), "jsonl") + "\n" for n in range(2)))
+    arguments = {"lake": lake.root, "dataset": described("jsonl"), "input": path}
+    for _ in range(2):
+        with pytest.raises(DataError) as caught:
+            job.call("ingest", spark, **arguments)
+        assert str(caught.value) == (
+            "input: got 2 records and took none, expected to take some; all are in quarantine, 2 "
+            f"for event_time: expected {TIME}: correct the data set's YAML or the input"
+        )
+        assert lake.read(QUARANTINE).count() == 2
+    assert lake.read(METRICS).where("name = 'quarantine'").count() == 1
+    path.write_text(path.read_text() + line(good(3), "jsonl") + "\n")
+    assert job.call("ingest", spark, **arguments)["transactions"] == 1
 
 
 def test_unknown_and_absent_fields_are_told_and_ignored_ones_are_not(lake, tmp_path, shop):

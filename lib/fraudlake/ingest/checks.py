@@ -11,50 +11,29 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from fraudlake.datasets import Column as Field
 from fraudlake.ingest import addresses, cards
+from fraudlake.ingest.values import reading, time
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from fraudlake.datasets import Column as Field
     from fraudlake.datasets import Dataset
+    from fraudlake.ingest.values.reading import Written
 
-EARLIEST = "2000-01-01"
 LONGEST_VALUE = 80
 # So many characters of card numbers, masked, are still more than `LONGEST_VALUE`: a separator goes
 # with each digit, and one of six characters of an escaped digit stays.
 _LOOKED_AT = 12 * LONGEST_VALUE
-
-_CLOCK = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?"
-DAY = r"^\d{4}-\d{2}-\d{2}$"
-LOCAL = f"^{_CLOCK}$"
-ZONED = f"^{_CLOCK} ?(Z|UTC|[+-]\\d{{2}}(:?\\d{{2}})?)$"
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
-_WIDE = "decimal(38,18)"
-# Money that went through a binary float (285.79999999999995): a few units in its last place, which
-# below 10^12 are less than a third decimal.
-FLOAT_NOISE = 1e-15
-FLOAT_EXACT = 1e12
-_MONEY = "decimal(18,2)"
-_LARGEST = {
-    "int": "2147483647",
-    "bigint": "9223372036854775807",
-    "double": "1.7976931348623157E308",
-    _MONEY: "9999999999999999.99",
-}
-_WANTED = {
-    "timestamp": "timestamp such as 2018-04-01T12:30:00+02:00",
-    "boolean": "boolean (0, 1, true or false)",
-}
 
 
 def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
     """Type every record and list every reason against it.
 
     Text is trimmed, and empty text is a missing value. Times without an offset are in the data
-    set's zone; digits beyond microseconds are cut. Event times must lie between `EARLIEST` and a
-    day from this minute. Money has at most two decimals and is not negative.
+    set's zone; digits beyond microseconds are cut. Event times must lie between
+    `values.time.EARLIEST` and a day from this minute. Money has at most two decimals, and an amount
+    is not negative, unless the data set says otherwise.
 
     Parameters
     ----------
@@ -89,46 +68,53 @@ def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[
     from pyspark.sql import functions as F
 
     label = dataset.label
-    known_from = label.known_at if label else None
-    sources = {name: column.source for name, column in dataset.columns.items()}
+    written: dict[str, Written] = dict(dataset.columns)
     if label:
-        sources |= {"is_fraud": label.source}
-    if known_from:
-        sources |= {"known_at": known_from}
-    kinds = {**dataset.column_types(), "is_fraud": "boolean", "known_at": "timestamp"}
+        written |= {"is_fraud": label}
+    if label and label.known_at:
+        written |= {"known_at": label.known_at}
 
     carried = [F.col(name) for name in columns if name not in ("fields", "corrupt")]
     texts = F.struct(
-        *[_text(source, F.col("fields")).alias(name) for name, source in sources.items()]
+        *[reading.text(how, F.col("fields"), dataset).alias(n) for n, how in written.items()]
     )
     split = [*carried, F.col("corrupt").alias("_corrupt"), texts.alias("_texts")]
 
-    def value(name: str) -> Column:
-        text, column = F.col("_texts")[name], dataset.columns.get(name)
-        if column and column.subnet:
-            return addresses.network(text, column.subnet)
-        if column and column.ranges:
-            return addresses.looked_up(text, column.ranges.file, column.ranges.column)
-        return _typed(text, kinds[name], dataset.timezone)
+    def value(name: str, how: Written) -> Column:
+        if isinstance(how, Field) and how.subnet:
+            return addresses.network(F.col("_texts")[name], how.subnet)
+        if isinstance(how, Field) and how.ranges:
+            ranges = how.ranges
+            return addresses.looked_up(F.col("_texts")[name], ranges.file, ranges.column)
+        return reading.typed(F.col("_texts"), name, how, dataset.timezone, now)
 
-    typed = [value(name).alias(name) for name in sources]
+    typed = [value(name, how).alias(name) for name, how in written.items()]
     values = [*carried, F.col("_corrupt"), F.col("_texts"), *typed]
 
-    problems = [p for name, column in dataset.columns.items() for p in _problems(name, column)]
+    def untyped(name: str, how: Written) -> Column:
+        none = F.col("_texts")[name].isNotNull() & F.col(name).isNull()
+        expected = reading.expected(F.col("_texts"), name, how, dataset.timezone, now)
+        return _problem(name, none, expected)
+
+    told = {name: untyped(name, how) for name, how in written.items()}
+    problems = [
+        problem
+        for name, column in dataset.columns.items()
+        if not (column.subnet or column.ranges)
+        for problem in (told[name], *_problems(name, column))
+    ]
     # A literal: each query has a current_timestamp() of its own, and misses Spark's cache.
     late = F.col("event_time") > F.lit(now + timedelta(days=1))
-    early = F.col("event_time") < F.lit(EARLIEST).cast("timestamp")
+    early = F.col("event_time") < F.lit(time.EARLIEST).cast("timestamp")
     problems += [
         _problem("event_time", late, "a time no later than a day from now"),
-        _problem("event_time", early, f"a time from {EARLIEST} on"),
+        _problem("event_time", early, f"a time from {time.EARLIEST} on"),
     ]
-    problems += [
-        _type_problem(name, kinds[name]) for name in ("is_fraud", "known_at") if name in sources
-    ]
+    problems += [told[name] for name in ("is_fraud", "known_at") if name in written]
     known_at = F.lit(None).cast("timestamp")
     if label:
         known_at = F.col("event_time") + F.lit(label.delay)
-    if known_from:
+    if label and label.known_at:
         too_soon = F.col("known_at") < F.col("event_time")
         problems.append(_problem("known_at", too_soon, "a time not before event_time"))
         known_at = F.coalesce("known_at", known_at)
@@ -145,8 +131,9 @@ def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[
 
 def event_time(records: DataFrame, dataset: Dataset) -> Column:
     """Event time of records as `sources.read` gives them; null where it cannot be read."""
-    text = _text(dataset.columns["event_time"].source, records["fields"])
-    return _instant(text, dataset.timezone)
+    how = dataset.columns["event_time"]
+    text = reading.text(how, records["fields"], dataset)
+    return time.expression(text, how, dataset.timezone, this_minute())
 
 
 def quarantine_rows(bad: DataFrame, dataset: Dataset) -> DataFrame:
@@ -208,71 +195,22 @@ def quoted(value: Column) -> Column:
     return F.concat(F.lit("'"), F.regexp_replace(masked, cut, "$1..."), F.lit("'"))
 
 
-def _text(source: str, fields: Column) -> Column:
-    from pyspark.sql import functions as F
-
-    return F.nullif(F.btrim(fields[source], F.lit(" \t")), F.lit(""))
-
-
-def _instant(text: Column, zone: str) -> Column:
-    from pyspark.sql import functions as F
-
-    suffix = F.lit("Z" if zone == "UTC" else f" {zone}")
-    complete = (
-        F.when(text.rlike(LOCAL), F.concat(text, suffix))
-        .when(text.rlike(ZONED), text)
-        .when(text.rlike(DAY), F.concat(text, F.lit(" 00:00:00"), suffix))
-    )
-    return complete.try_cast("timestamp")
-
-
-def _typed(text: Column, kind: str, zone: str) -> Column:
-    """The value as a type, null where it is none; a value is never rounded to fit."""
-    from pyspark.sql import functions as F
-
-    if kind == "timestamp":
-        return _instant(text, zone)
-    if kind == "boolean":
-        word = F.lower(text)
-        return F.when(word.isin("1", "true", "1.0"), True).when(
-            word.isin("0", "false", "0.0"), False
-        )
-    if kind in ("int", "bigint"):
-        wide = text.try_cast(_WIDE)
-        return F.coalesce(text.try_cast(kind), F.when(wide == F.floor(wide), wide.try_cast(kind)))
-    if kind == "double":
-        number = F.when(text.rlike(_NUMBER), text.try_cast(kind))
-        return F.when(F.abs(number) < float("inf"), number)
-    if kind == _MONEY:
-        money, number = text.try_cast(kind), text.try_cast("double")
-        noise = F.abs(number - money.cast("double")) <= FLOAT_NOISE * F.abs(number)
-        whole = F.when(F.abs(number) < FLOAT_EXACT, noise).otherwise(money == text.try_cast(_WIDE))
-        return F.when(whole, money)
-    return text
-
-
 def _problems(name: str, column: Field) -> list[Column]:
-    """Everything that can be wrong with one column."""
+    """Everything that can be wrong with one column beside its type."""
     from pyspark.sql import functions as F
-
-    if column.subnet or column.ranges:
-        return []
 
     value, text = F.col(name), F.col("_texts")[name]
-    minimum = column.minimum
-    if name == "amount":
-        minimum = max(minimum or 0.0, 0.0)
-    problems = [_type_problem(name, column.type)]
+    problems = []
     if column.required:
-        wanted = _WANTED.get(column.type, column.type)
-        problems.append(_problem(name, text.isNull(), wanted))
-    for bound, beyond, words in (
-        (minimum, operator.lt, "at least"),
-        (column.maximum, operator.gt, "at most"),
+        problems.append(_problem(name, text.isNull(), reading.wanted(column)))
+    lowest, why = lower_bound(name, column)
+    for bound, beyond, words, more in (
+        (lowest, operator.lt, "at least", why),
+        (column.maximum, operator.gt, "at most", ""),
     ):
         if bound is not None:
             exact = _exact(bound)
-            problems.append(_problem(name, beyond(value, exact), f"{words} {exact}"))
+            problems.append(_problem(name, beyond(value, exact), f"{words} {exact}{more}"))
     if column.values is not None:
         other = ~value.cast("string").isin(list(column.values))
         problems.append(_problem(name, other, f"one of {', '.join(column.values)}"))
@@ -283,21 +221,13 @@ def _problems(name: str, column: Field) -> list[Column]:
     return problems
 
 
-def _type_problem(name: str, kind: str) -> Column:
-    from pyspark.sql import functions as F
-
-    text = F.col("_texts")[name]
-    wanted = F.lit(_WANTED.get(kind, kind))
-    if kind in _LARGEST:
-        number = F.when(text.rlike(_NUMBER), text.try_cast("double"))
-        too_large = F.abs(number) > float(_LARGEST[kind])
-        fitting = F.when(text.rlike(_NOT_FINITE), F.lit(f"{kind}, a finite number")).when(
-            too_large, F.lit(f"{kind}, at most {_LARGEST[kind]} in size")
-        )
-        if kind == _MONEY:
-            fitting = fitting.when(number.isNotNull(), F.lit(f"{kind}, at most 2 decimals"))
-        wanted = fitting.otherwise(wanted)
-    return _problem(name, text.isNotNull() & F.col(name).isNull(), wanted)
+def lower_bound(name: str, column: Field) -> tuple[float | None, str]:
+    """The least value allowed, and what else there is to say of it."""
+    if name != "amount" or column.signed or (column.minimum or -1.0) >= 0:
+        return column.minimum, ""
+    if column.minimum == 0:
+        return 0.0, ""
+    return 0.0, " (`signed: true` on the column, if refunds are negative)"
 
 
 def _problem(name: str, bad: Column, expected: str | Column, got: Column | None = None) -> Column:

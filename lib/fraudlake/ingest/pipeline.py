@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from fraudlake.errors import DataError
 from fraudlake.ingest import cards, checks, files, sources
 from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
-from fraudlake.lake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS
+from fraudlake.lake.tables import LABELS, METRICS, NOT_NEGATIVE, QUARANTINE, TRANSACTIONS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -287,6 +288,10 @@ def _require_fields(dataset: Dataset, absent: Sequence[str], unknown: Sequence[s
 def _create_tables(lake: Lake, dataset: Dataset) -> None:
     types = dataset.column_types()
     extra = {name: kind for name, kind in types.items() if name not in TRANSACTIONS.columns}
-    lake.create(TRANSACTIONS, extra, {"dataset": dataset.name})
+    rules = dict(TRANSACTIONS.constraints)
+    if dataset.columns["amount"].signed:
+        del rules[NOT_NEGATIVE]
+        lake.drop_constraint(TRANSACTIONS, NOT_NEGATIVE)
+    lake.create(replace(TRANSACTIONS, constraints=rules), extra, {"dataset": dataset.name})
     for table in (LABELS, QUARANTINE, METRICS):
         lake.create(table)

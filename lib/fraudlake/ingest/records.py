@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from fraudlake.datasets import several
 from fraudlake.errors import DataError
 from fraudlake.ingest import files
 
@@ -30,8 +31,16 @@ def of_table(rows: DataFrame, dataset: Dataset, path: str) -> DataFrame:
 
     typed: dict[str, str] = {}
     for name, column in dataset.columns.items():  # of several from one field the first holds it all
-        typed.setdefault(column.source, name)
-    if not set(typed) <= set(rows.columns) and set(typed.values()) <= set(rows.columns):
+        for field in several(column.source):
+            typed.setdefault(field, name)
+    if not set(typed) <= set(rows.columns) and set(dataset.columns) <= set(rows.columns):
+        own = [n for n, c in dataset.columns.items() if c.written or several(c.source)[1:]]
+        if own:
+            raise DataError(
+                f"input: got the columns of {dataset.name} in {path}, expected its raw fields, as "
+                f"it says how they write {', '.join(own)}; name a data set that takes the columns "
+                "as they are"
+            )
         rows = rows.select(*dataset.columns)
         return of_columns(rows, dataset, F.lit(path), typed)
     require(rows.columns, dataset, "the columns")

@@ -391,6 +391,11 @@ class Lake:
                         f"ALTER TABLE {self.reference(table)} ADD CONSTRAINT {name} CHECK ({rule})"
                     )
 
+    def drop_constraint(self, table: Table, name: str) -> None:
+        """Take a rule away from the table, where it has it."""
+        if self.exists(table) and _CONSTRAINT + name in self._metadata(table).properties:
+            self.spark.sql(f"ALTER TABLE {self.reference(table)} DROP CONSTRAINT {name}")
+
     def insert_missing(self, table: Table, rows: DataFrame, within: str = "true") -> int:
         """Add the rows whose key is not in the table yet; return how many.
 

@@ -9,6 +9,7 @@ REASONS_TYPE = "array<struct<feature: string, value: double, contribution: doubl
 
 # Spark holds NaN for larger than any number: only an upper bound keeps it out.
 _PROBABILITY = "score >= 0 AND score <= 1"
+NOT_NEGATIVE = "amount_not_negative"  # a rule that a data set with refunds lifts
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ TRANSACTIONS = Table(
     key=("tx_id",),
     cluster_by=("event_time",),
     required=("tx_id", "event_time", "amount"),
-    constraints={"amount_not_negative": "amount >= 0"},
+    constraints={NOT_NEGATIVE: "amount >= 0"},
     change_feed=True,
 )
 LABELS = Table(

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+)
 
 from fraudlake.config import explain
 from fraudlake.datasets import Column, Dataset
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.ingest import cards, checks
+from fraudlake.ingest.values import number, reading, single, time
 from fraudlake.instants import parse_instant
+from fraudlake.words import both
 
 _MONEY_LIMIT = 10**16
+_DIGITS_SHOWN = 40
 _EXPECTED = {
     "bigint": "a whole number of 64 bits",
     "int": "a whole number of 32 bits",
@@ -43,7 +52,9 @@ class TransactionReader:
 
     Keys are the columns of the data set (not the fields of raw records), values are of their types:
     money as a number, times as ISO 8601 text, in the data set's zone where they name no offset.
-    What is required and used must be there; the others may, and are checked.
+    Where the data set says how a column is written (a pattern, minor units, words), its value is
+    written so here too, as a raw record has it. What is required and used must be there; the others
+    may, and are checked.
 
     Examples
     --------
@@ -57,11 +68,12 @@ class TransactionReader:
 
     def __init__(self, dataset: Dataset, feature_set: FeatureSet) -> None:
         used = {"tx_id", "event_time", "amount", *feature_set.columns(dataset.entities)}
+        used |= {str(column.scale) for name, column in dataset.columns.items() if name in used}
         fields: dict[str, Any] = {}
         for place, (name, column) in enumerate(dataset.columns.items()):
             required = column.required and name in used
-            check = BeforeValidator(partial(_checked, name, column, dataset.timezone, required))
-            default, said = ... if required else None, _EXPECTED[column.type]
+            check = BeforeValidator(partial(_checked, name, column, dataset, required))
+            default, said = ... if required else None, _expected(column)
             # By number: a column may be called like something that pydantic's models have.
             fields[f"c{place}"] = (
                 Annotated[Any, check],
@@ -86,7 +98,7 @@ class TransactionReader:
         if not isinstance(found, dict):
             raise ConfigError([f"body: got {type(found).__name__}, expected a JSON object"])
         try:
-            return self._model.model_validate(found).model_dump(by_alias=True)
+            return self._model.model_validate(found, context=found).model_dump(by_alias=True)
         except ValidationError as error:
             problems = explain(error, self._model)
             raise ConfigError([cards.hidden(problem) for problem in problems]) from None
@@ -103,22 +115,26 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _checked(name: str, column: Column, zone: str, required: bool, value: Any) -> Any:
-    if isinstance(value, str) and column.type == "string":
+def _checked(
+    name: str, column: Column, dataset: Dataset, required: bool, value: Any, info: ValidationInfo
+) -> Any:
+    if isinstance(value, str) and (column.type == "string" or column.written):
         value = value.strip(" \t") or None
+    nulls = dataset.nulls if column.nulls is None else column.nulls
+    if nulls and _text(value) in both(nulls):
+        value = None
     if value is None and not required:
         return None
-    read: Callable[[Any, str], Any] = _READ[column.type]
-    found = read(value, zone)
+    found = _read(value, column, dataset.timezone, info.context or {})
     if found is None:
-        raise ValueError(_EXPECTED[column.type])
+        raise ValueError(_expected(column))
     if not column.token and cards.found_in(found):
         raise ValueError(cards.EXPECTED)
     if name == "event_time":
         _check_time(found)
-    lowest = max(column.minimum or 0.0, 0.0) if name == "amount" else column.minimum
+    lowest, why = checks.lower_bound(name, column)
     if lowest is not None and found < Decimal(str(lowest)):
-        raise ValueError(f"at least {lowest:g}")
+        raise ValueError(f"at least {lowest:g}{why}")
     if column.maximum is not None and found > Decimal(str(column.maximum)):
         raise ValueError(f"at most {column.maximum:g}")
     if column.values is not None and str(found) not in column.values:
@@ -126,60 +142,76 @@ def _checked(name: str, column: Column, zone: str, required: bool, value: Any) -
     return found
 
 
+def _expected(column: Column) -> str:
+    return reading.wanted(column) if column.written else _EXPECTED[column.type]
+
+
+def _text(value: Any) -> str | None:
+    """A value as a raw record would have it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Decimal):
+        return format(value, "f") if abs(value.adjusted()) < _DIGITS_SHOWN else str(value)
+    return str(value) if isinstance(value, str | int) else None
+
+
+def _read(value: Any, column: Column, zone: str, record: Mapping[str, Any]) -> Any:
+    """The value of a column, None where it is none of its type."""
+    if column.type == "string":
+        return _string(value)
+    written = column.written
+    text = value if isinstance(value, str) else _text(value) if written else None
+    if column.type == "timestamp":
+        return single.time_of(text, column, zone, datetime.now(UTC)) if text else None
+    if column.type == "boolean":
+        return single.word_of(text or "", column) if written else _boolean(value)
+    if written:
+        currency = None
+        if isinstance(column.scale, str):
+            currency = (_text(record.get(column.scale)) or "none").strip(" \t")
+        value = single.number_of(text, column, currency) if text else None
+        if value is not None and column.type in ("bigint", "int") and value == int(value):
+            value = int(value)
+    if column.type == "decimal(18,2)":
+        return _money(value, column)
+    if column.type == "double":
+        return _double(value)
+    return _whole(value, 64 if column.type == "bigint" else 32)
+
+
 def _check_time(found: datetime) -> None:
     if found > datetime.now(UTC) + timedelta(days=1):
         raise ValueError("a time no later than a day from now")
-    if found < parse_instant(checks.EARLIEST):
-        raise ValueError(f"a time from {checks.EARLIEST} on")
+    if found < parse_instant(time.EARLIEST):
+        raise ValueError(f"a time from {time.EARLIEST} on")
 
 
-def _whole(value: Any, _: str, bits: int) -> int | None:
+def _whole(value: Any, bits: int) -> int | None:
     fits = type(value) is int and -(2 ** (bits - 1)) <= value < 2 ** (bits - 1)
     return value if fits else None
 
 
-def _double(value: Any, _: str) -> float | None:
+def _double(value: Any) -> float | None:
     found = float(str(value)) if type(value) in (int, Decimal) else math.nan
     return found if math.isfinite(found) else None
 
 
-def _boolean(value: Any, _: str) -> bool | None:
+def _boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _string(value: Any, _: str) -> str | None:
+def _string(value: Any) -> str | None:
     # Half of a surrogate pair is no character, and no UTF-8 can be made of it.
     whole = isinstance(value, str) and not any("\ud800" <= sign <= "\udfff" for sign in value)
     return value if whole else None
 
 
-def _timestamp(value: Any, zone: str) -> datetime | None:
-    try:
-        if not any(re.match(form, value) for form in (checks.LOCAL, checks.ZONED, checks.DAY)):
-            return None
-        found = datetime.fromisoformat(re.sub(" ?(UTC|Z)$", "Z", value).replace(" +", "+"))
-        found = found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
-        return found.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _money(value: Any, _: str) -> Decimal | None:
+def _money(value: Any, column: Column) -> Decimal | None:
     if type(value) not in (int, Decimal) or not -_MONEY_LIMIT < value < _MONEY_LIMIT:
         return None
-    found, number = round(Decimal(value), 2), float(value)
-    noise = abs(number - float(found)) <= checks.FLOAT_NOISE * abs(number)
-    if found == value or (found and noise and abs(number) < checks.FLOAT_EXACT):
-        return found or abs(found)
+    value = single.rounded(Decimal(value), column)
+    found, binary = round(value, 2), float(value)
+    noise = abs(binary - float(found)) <= number.FLOAT_NOISE * abs(binary)
+    if found == value or (found and noise and abs(binary) < number.FLOAT_EXACT):
+        return (found or abs(found)) if abs(found) < _MONEY_LIMIT else None
     return None
-
-
-_READ: dict[str, Callable[[Any, str], Any]] = {
-    "bigint": partial(_whole, bits=64),
-    "int": partial(_whole, bits=32),
-    "double": _double,
-    "boolean": _boolean,
-    "string": _string,
-    "timestamp": _timestamp,
-    "decimal(18,2)": _money,
-}
