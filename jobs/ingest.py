@@ -2,8 +2,9 @@
 
 Reads: raw files of a data set (Parquet, CSV or JSON lines; a file, a folder, a pattern), a Delta
 table, or what a Kafka topic holds. Writes: transactions, labels, quarantine, metrics.
-Records in = new transactions + duplicates + quarantine; the same input again adds nothing.
-Where all records go to quarantine the job fails, after that is written: the YAML is wrong.
+Records in = new transactions + duplicates + quarantine + passed over (no payments, as `record` of
+the data set says); the same input again adds nothing. Where all records go to quarantine the job
+fails, after that is written: the YAML is wrong.
 """
 
 from __future__ import annotations

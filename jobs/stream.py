@@ -150,7 +150,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
             records(spark, dataset, args, folder), scorer, f"{folder}/checkpoint", pause
         )
         model = scorer.models()[0]
-    wanted = ("batches", "records", "scored", "flagged", "duplicates", "quarantine", "outside")
+    wanted = ["batches", "records", "scored", "flagged", "duplicates", "quarantine", "outside"]
+    wanted += ["passed_over"] if dataset.record else []
     return {
         "model_version": model.version,
         "threshold": model.threshold,

@@ -7,6 +7,7 @@ from fraudlake.datasets import Column, load_dataset
 from fraudlake.errors import ConfigError
 from fraudlake.writing import Writing
 
+# ruff: noqa: E501
 GOOD = """
 format: csv
 columns:
@@ -91,6 +92,16 @@ def test_the_example_of_the_documentation(load):
     assert dataset.nulls == ("NULL", "NA", "\\N")
     keys = {*Writing.model_fields, "unknown"}
     assert [key for key in keys if f"`{key}`" not in page and f"`{key}: " not in page] == []
+
+
+def test_how_records_lie(load):
+    text = GOOD.replace("format: csv", "format: jsonl\nrecord:\n  path: items[].payment\n"
+                        "  where: {kind: [paid, true, 1], $.live: false}")  # fmt: skip
+    dataset = load(text)
+    assert dataset.record.parts() == [["items"], ["payment"]]
+    assert dataset.record.where == {"kind": ("paid", "true", "1"), "$.live": ("false",)}
+    assert dataset.raw_fields()[-2:] == ["kind", "$.live"]
+    assert dataset.required_fields() == ["id", "time", "amount"]
 
 
 @pytest.mark.parametrize(
@@ -194,8 +205,22 @@ def test_the_example_of_the_documentation(load):
             'tip: {source: tip, type: "decimal(18,2)", signed: true}\n  amount: {',
             "columns: tip: got signed, expected it on amount alone",
         ),
+        ("format: csv", "format: csv\nfiles: {delimiter: ';;'}", "files.delimiter: got ';;', expected one"),
+        ("format: csv", "format: csv\nfiles: {header: false}", "files: got header: false without names"),
+        ("format: csv", "format: csv\nfiles: {names: [a, a]}", "files: got names beside a header"),
+        ("format: csv", "format: csv\nfiles: {names: [a, a]}", "files: got a twice in names"),
+        ("format: csv", "format: csv\nfiles: {encoding: klingon}", "files.encoding: got 'klingon', expected an"),
+        ("format: csv", "format: csv\nfiles: {seperator: a}", "files.seperator: unknown key"),
+        ("format: csv", "format: parquet\nfiles: {quote: a, encoding: utf-16}", "files.quote: got format parquet, expected csv"),
+        ("format: csv", "format: parquet\nfiles: {quote: a, encoding: utf-16}", "files.encoding: got format parquet"),
+        ("format: csv", "format: csv\nrecord: {path: a.b}", "record.path: got 'a.b', expected none"),
+        ("format: csv", "format: jsonl\nrecord: {path: a..b}", "record.path: got 'a..b', expected a path"),
+        ("format: csv", "format: jsonl\nrecord: {path: 'a[x]'}", "record.path: got 'a[x]', expected a path"),
+        ("format: csv", "format: jsonl\nrecord: {}", "record: expected a path, where, or both"),
+        ("format: csv", "format: csv\nrecord: {where: {a: []}}", "values of a, a list of words"),
+        ("format: csv", "format: csv\nrecord: {where: {a: [{}]}}", "values of a, a list of words"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_is_named(load, old, new, said):
     assert old in GOOD
     with pytest.raises(ConfigError) as caught:

@@ -26,7 +26,7 @@ datasets
 reserved writing
 lake launch
 session
-atomic config currencies instants options patterns resources words
+atomic config currencies instants layout options patterns resources words
 errors
 """
 

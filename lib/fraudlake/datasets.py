@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fraudlake import instants, reserved, resources, words, writing
+from fraudlake import instants, layout, reserved, resources, words, writing
 from fraudlake.config import explain
 from fraudlake.errors import ConfigError
 
@@ -43,7 +43,8 @@ class Column(writing.Writing):
     """One column of the typed table, the raw field that it comes from, and how that is written."""
 
     source: writing.Fields = Field(
-        description="name of the field in the raw record; of a list the texts are joined by a space"
+        description="field of the raw record: a name or a path to it, a.b[0].c; of a list the "
+        "texts are joined by a space"
     )
     type: Literal["bigint", "int", "double", "boolean", "string", "timestamp", "decimal(18,2)"]
     required: bool = True
@@ -135,6 +136,12 @@ class Dataset(BaseModel):
 
     name: str = ""
     format: str = Field(description="of its files: a module of `fraudlake.ingest.formats`")
+    files: layout.Files = Field(
+        layout.Files.model_validate({}), description="how its files of text are written"
+    )
+    record: layout.Record | None = Field(
+        None, description="where in a message the payment lies, and which messages hold one"
+    )
     timezone: writing.Zone = "UTC"
     nulls: writing.Words = Field(
         None, description="words that stand for a missing value in every column without its own"
@@ -183,6 +190,22 @@ class Dataset(BaseModel):
         return value
 
     @model_validator(mode="after")
+    def _laid_out(self) -> Dataset:
+        problems = [
+            f"files.{key}: got format {self.format}, expected csv with it"
+            for key, field in sorted(layout.Files.model_fields.items())
+            if getattr(self.files, key) != field.default
+            if self.format != "csv" and (key != "encoding" or self.format != "jsonl")
+        ]
+        if self.format == "csv" and self.record and self.record.path:
+            problems.append(
+                f"record.path: got {self.record.path!r}, expected none: records of CSV are flat"
+            )
+        if problems:
+            raise ConfigError(problems)
+        return self
+
+    @model_validator(mode="after")
     def _complete(self) -> Dataset:
         wanted = {"tx_id": "bigint", "event_time": "timestamp", "amount": "decimal(18,2)"}
         for name, kind in wanted.items():
@@ -217,6 +240,8 @@ class Dataset(BaseModel):
         if self.label:
             sources.append(self.label.source)
             sources += [self.label.known_at.source] if self.label.known_at else []
+        if self.record:
+            sources += self.record.where
         return list(dict.fromkeys(field for source in sources for field in several(source)))
 
 

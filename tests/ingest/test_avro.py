@@ -77,6 +77,16 @@ def test_numbers_that_json_lacks_are_text(decode):
     assert json.loads(text)["lat"] == "nan"
 
 
+def test_records_in_records(tmp_path):
+    inner = {"type": "record", "name": "Data", "fields": [{"name": "lat", "type": "double"}]}
+    many = {"type": "array", "items": inner}
+    outer = {"type": "record", "name": "Event", "fields": [{"name": "data", "type": many}]}
+    (tmp_path / "17.avsc").write_text(json.dumps(outer))
+    event = {"data": [{"lat": float("inf")}, {"lat": 0.5}]}
+    text, _ = avro.Decoder(avro.schemas(tmp_path))(CONFLUENT + encoded(event, outer))
+    assert json.loads(text) == {"data": [{"lat": "inf"}, {"lat": 0.5}]}
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

@@ -57,6 +57,16 @@ def test_doubles_and_broken_records(world, model, expected, begun_lake, batches)
     keys_are_unique(begun_lake)
 
 
+def test_what_is_no_payment_is_passed_over(model, begun_lake, batches):
+    scorer, amount = scorer_on(begun_lake, model, max_bad_share=0.0), "fields.TX_AMOUNT"
+    other = batches[0].selectExpr("*", f"{amount} IN ('abc', '-5', '1.234') AS passed_over")
+    scorer.process(other, 0)
+    counts = scorer.counts
+    assert (counts["passed_over"], counts["quarantine"]) == (3, 0)
+    assert counts["records"] == counts["scored"] + counts["duplicates"] + counts["passed_over"]
+    assert begun_lake.read(QUARANTINE).isEmpty()
+
+
 def test_a_batch_of_bad_records_is_refused_and_goes_on_later(
     spark, world, model, expected, begun_lake, tmp_path
 ):

@@ -130,12 +130,13 @@ class Decoder:
         return text, None
 
 
-def _plain(record: Any) -> dict[str, Any]:
+def _plain(value: Any) -> Any:
     """Numbers that JSON lacks (NaN, infinities) as text: the checks refuse them by name."""
-    return {
-        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in record.items()
-    }
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: object) -> str:

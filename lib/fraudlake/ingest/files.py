@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 # What Spark says where a file cannot be read; anything else is no matter of the input.
 _UNREADABLE = re.compile(
@@ -21,6 +21,13 @@ _UNREADABLE = re.compile(
 _LOST = re.compile(
     r"not available in Kafka any more;.*?Reason:(.*?)(?:\. SQLSTATE|\n=|$)", re.DOTALL
 )
+_ARCHIVE = re.compile(r"(?i)\.(zip|xlsx?|7z|rar|tar|tgz|tar\.\w+)$")
+# What files begin with that are no text, whatever their names.
+_NO_TEXT = {b"PK\x03\x04": "a zip archive", b"7z\xbc\xaf": "an archive", b"Rar!": "an archive"} | {
+    b"\xd0\xcf\x11\xe0": "a workbook", b"PAR1": "a Parquet file", b"Obj\x01": "an Avro file",
+    b"\x1f\x8b": "a file compressed by gzip", b"(\xb5/\xfd": "a file compressed by zstd",
+}  # fmt: skip
+_FOLDER = re.compile(r"(?<=/)([^/=]+)=[^/]*(?=/)")
 
 
 def load(reader: Any, kind: str, path: str | list[str], **options: Any) -> DataFrame:
@@ -55,7 +62,63 @@ def names(spark: SparkSession, path: str, expected: str) -> list[str]:
     files = [file for file, _ in listing(spark, path)]
     if not files:
         raise DataError(f"input: got {path} without a file in it, expected {expected}")
+    refuse_archives(files)
     return files
+
+
+def refuse_archives(names: Iterable[str]) -> None:
+    """Raise `DataError` where a file holds others: Spark would read its bytes as text."""
+    for name in names:
+        if ending := _ARCHIVE.search(name):
+            raise DataError(
+                f"input: got {name}, expected files as they are or each compressed (.gz, .bz2, "
+                f".zst); take what is in the {ending[1].lower()} out of it first"
+            )
+
+
+def folders(names: Iterable[str]) -> frozenset[str]:
+    """Fields that the folders of files give: `day` of `day=2024-01-01/part.csv`."""
+    return frozenset(key for name in names for key in _FOLDER.findall(name))
+
+
+def or_folder(value: Column, name: str, folders: Collection[str], source_file: Column) -> Column:
+    """The text of a field or, where there is none, what the folder of its file says.
+
+    Names of folders are written as Hive and Spark write them.
+    """
+    from pyspark.sql import functions as F
+
+    if name not in folders:
+        return value
+    said = F.regexp_extract(source_file, f"/{re.escape(name)}=([^/]*)/", 1)
+    for _ in range(2):  # once for the URI, once for the name
+        said = F.try_url_decode(F.replace(said, F.lit("+"), F.lit("%2B")))
+    said = F.when(~said.isin("", "__HIVE_DEFAULT_PARTITION__"), said)
+    return F.coalesce(value, said)
+
+
+def beginning(spark: SparkSession, name: str, size: int) -> bytes:
+    """The first bytes of a file of text, compressed or not.
+
+    Raises
+    ------
+    DataError
+        They are those of an archive or of a file of another kind.
+    """
+    java: Any = spark.sparkContext._jvm
+    settings = spark.sparkContext._jsc.hadoopConfiguration()
+    opening = java.org.apache.spark.sql.execution.datasources.CodecStreams
+    path = hadoop_path(spark, name)
+    with closing(opening.createInputStreamWithCloseResource(settings, path)) as plain:
+        found = bytes(plain.readNBytes(size))
+    for mark, kind in _NO_TEXT.items():
+        if found.startswith(mark):
+            raise DataError(
+                f"input: got {name}, {kind} by its first bytes, expected a file of text; take "
+                "what is in it out first, name compressed files .gz, .bz2 or .zst, or correct "
+                "the data set's format"
+            )
+    return found
 
 
 def is_delta(spark: SparkSession, path: str) -> bool:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from fraudlake import layout
+from fraudlake.ingest import files, nested
 from fraudlake.ingest.checks import quoted
 
 if TYPE_CHECKING:
@@ -28,6 +32,12 @@ class Syntax(NamedTuple):
     unknown, absent
         Names of fields, arrays of strings: those that the data set does not name, and those that
         it names and the line does not have.
+    passed
+        True where the line is no payment and is passed over; None where every line is one.
+    opened
+        What makes rows of payments of the rows with `parsed`; None: they are.
+    deep
+        Paths that are absent, too, where their text is null.
     """
 
     parsed: Column
@@ -35,9 +45,14 @@ class Syntax(NamedTuple):
     broken: Column
     unknown: Column
     absent: Column
+    passed: Column | None = None
+    opened: Callable[[DataFrame], DataFrame] | None = None
+    deep: tuple[str, ...] = ()
 
 
-def parse(lines: DataFrame, syntax: Syntax, header: str | None = None) -> DataFrame:
+def parse(
+    lines: DataFrame, syntax: Syntax, header: str | None = None, comment: str | None = None
+) -> DataFrame:
     """Records from lines of text.
 
     Parameters
@@ -45,13 +60,14 @@ def parse(lines: DataFrame, syntax: Syntax, header: str | None = None) -> DataFr
     lines
         Columns `raw` and `source_file` (strings), and any others; batch or stream. Where there is a
         column `broken`, it says why a record is corrupt before its text is looked at.
-    header
-        Lines equal to it are no records.
+    header, comment
+        Lines equal to it, or that begin with it, are no records.
 
     Returns
     -------
     DataFrame
-        The columns of `sources.read` and the other columns of `lines`.
+        The columns of `sources.read` and the other columns of `lines`. Where lines may be passed
+        over, a line with nothing on it, or with null, is.
     """
     from pyspark.sql import functions as F
 
@@ -64,29 +80,56 @@ def parse(lines: DataFrame, syntax: Syntax, header: str | None = None) -> DataFr
     lines = lines.withColumn("raw", F.make_valid_utf8(raw))
     if header is not None:
         lines = lines.where(raw != header)
+    if comment is not None:
+        lines = lines.where(~raw.startswith(comment))
     records = lines.withColumn("parsed", syntax.parsed)
-    records = records.withColumn("broken", F.coalesce("broken", syntax.broken))
+    if syntax.opened is not None:
+        records = syntax.opened(records)
+    broken, kept = F.coalesce("broken", syntax.broken), []
+    if syntax.passed is not None:
+        nothing = F.btrim(raw, F.lit(" \t")).isin("", "null")
+        passed = F.coalesce(nothing | (broken.isNull() & syntax.passed), F.lit(False))
+        broken, kept = F.when(~passed, broken), [passed.alias("passed_over")]
+    # What was parsed goes no further than this: each step that it is handed on costs a copy of it.
+    records = records.select(
+        "raw",
+        "source_file",
+        broken.alias("broken"),
+        syntax.fields.alias("fields"),
+        syntax.unknown.cast("array<string>").alias("unknown"),
+        syntax.absent.cast("array<string>").alias("absent"),
+        *kept,
+        *others,
+    )
     sentence = F.concat(F.lit("got "), quoted(raw), F.lit(", "), F.col("broken"))
-    records = records.withColumn("corrupt", F.when(F.col("broken").isNotNull(), sentence))
-    good = F.col("corrupt").isNull()
-    none = F.lit([]).cast("array<string>")
+    good, none = F.col("broken").isNull(), F.lit([]).cast("array<string>")
+    absent = F.col("absent")
+    if syntax.deep:
+        fields = [F.when(F.col("fields")[name].isNull(), F.lit(name)) for name in syntax.deep]
+        absent = F.concat(absent, F.array_compact(F.array(*fields)))
     return records.select(
         "raw",
         "source_file",
-        F.when(good, syntax.fields).alias("fields"),
-        "corrupt",
-        F.when(good, syntax.unknown.cast("array<string>")).otherwise(none).alias("unknown"),
-        F.when(good, syntax.absent.cast("array<string>")).otherwise(none).alias("absent"),
+        F.when(good, F.col("fields")).alias("fields"),
+        F.when(~good, sentence).alias("corrupt"),
+        F.when(good, F.col("unknown")).otherwise(none).alias("unknown"),
+        F.when(good, absent).otherwise(none).alias("absent"),
+        *(["passed_over"] if kept else []),
         *others,
     )
 
 
-def json_objects(dataset: Dataset) -> Syntax:
-    """Each line is a JSON object.
+def json_objects(dataset: Dataset, folders: Collection[str] = ()) -> Syntax:
+    """Each line is a JSON object, or a message around one.
 
     The record is put into an object that ends with a field of ours: Spark stops reading where a
     value ends, so anything behind the record would go unseen. Values are variants, which keep 38
     digits of a number where text would have gone through a double.
+
+    Parameters
+    ----------
+    folders
+        Fields that the names of folders give (`files.folders`).
     """
     from pyspark.sql import functions as F
 
@@ -94,22 +137,37 @@ def json_objects(dataset: Dataset) -> Syntax:
     schema = "record map<string, variant>, `end` string, broken string"
     options = {"columnNameOfCorruptRecord": "broken", "allowSingleQuotes": "false"}
     parsed = F.from_json(wrapped, schema, {"mode": "PERMISSIVE", **options})
-    record = F.col("parsed.record")
-    names = F.map_keys(record)
-    fields = F.struct(
-        *[
-            F.try_element_at(record, F.lit(name)).cast("string").alias(name)
-            for name in dataset.raw_fields()
-        ]
-    )
+    message = F.col("parsed.record")
+    path = dataset.record.path if dataset.record else None
+    payment = F.col("payment") if path else message
+
+    def text(name: str) -> Column:
+        in_message, place = nested.rooted(name)
+        value = nested.in_map(message if in_message else payment, place)
+        return files.or_folder(value, name, folders, F.col("source_file")).alias(name)
+
+    fields = F.struct(*[text(name) for name in dataset.raw_fields()])
+    names = F.map_keys(message)
     broken = F.when(
-        record.isNull() | F.col("parsed.end").isNull() | F.col("parsed.broken").isNotNull(),
+        message.isNull() | F.col("parsed.end").isNull() | F.col("parsed.broken").isNotNull(),
         F.lit("expected one JSON object"),
     ).when(
         F.size(names) > F.size(F.array_distinct(names)),
         F.lit("expected one JSON object with each field once"),
     )
-    extra = F.array_except(names, F.lit([*dataset.raw_fields(), *dataset.ignore]))
+    own = F.map_keys(payment)
+    extra = F.array_except(own, F.lit(nested.heads(dataset)))
     extra = F.transform(extra, lambda name: F.left(name, F.lit(_NAMES_SHOWN)))
-    lacking = F.array_except(F.lit(dataset.raw_fields()), names)
-    return Syntax(parsed, fields, broken, extra, lacking)
+    wanted = [name for name in dataset.raw_fields() if name not in folders]
+    flat = [name for name in wanted if layout.steps(name) == [name]]
+    deep = tuple(name for name in wanted if name not in flat)
+    lacking = F.array_except(F.lit(flat).cast("array<string>"), own)
+    syntax = Syntax(parsed, fields, broken, extra, lacking, deep=deep)
+    if not dataset.record:
+        return syntax
+    if not path:
+        return syntax._replace(passed=nested.passed(fields, dataset))
+    passed = nested.passed(fields, dataset, payment.isNotNull()) | F.col("nothing")
+    broken = broken.when(~passed & payment.isNull(), F.lit(f"expected an object at {path}"))
+    opened = partial(nested.open_maps, message=message, dataset=dataset)
+    return syntax._replace(broken=broken, passed=passed, opened=opened)

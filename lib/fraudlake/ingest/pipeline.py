@@ -33,7 +33,8 @@ def ingest(
 
     Each record becomes a new transaction, counts as a duplicate of one (same `tx_id`, same
     content), or goes to quarantine. The same input again adds nothing; a run that was cut off is
-    completed by running it again. Of records with one `tx_id` and different content the first
+    completed by running it again. Messages that hold no payment, as `record.where` says, are passed
+    over. Of records with one `tx_id` and different content the first
     stands: the table's, else the first by file name and then by text.
 
     Parameters
@@ -44,7 +45,8 @@ def ingest(
     Returns
     -------
     dict
-        `records`, `transactions` (new), `duplicates`, `quarantine` (rejected in this run), `labels`
+        `records`, `transactions` (new), `duplicates`, `quarantine` (rejected in this run),
+        `passed_over` (where the data set has a `record` block: no payments), `labels`
         (new statements), `reasons` (kind → records), `unknown_fields` (that the data set does not
         name, most frequent first), `absent_fields` (that it names and no record has: a label that
         comes later, or a misspelt name).
@@ -58,16 +60,18 @@ def ingest(
     _require_dataset(lake, dataset)
     with files.readable():
         raw = sources.read(lake.spark, dataset, path, properties, avro)
-        records = raw.count()
+        records, passed = _volume(raw)
+    if passed is not None:
+        raw = raw.where("NOT passed_over").drop("passed_over")
     with cached(classify(lake, checks.check(raw, dataset), dataset)) as outcome:
         with files.readable():
             counts = _count(outcome)
-        absent = _absent_fields(counts, records)
+        absent = _absent_fields(counts, records - (passed or 0))
         _require_fields(dataset, absent, list(counts["unknown"]))
         _create_tables(lake, dataset)
         written = _write(lake, outcome, dataset, counts["status"])
     duplicates, rejected = counts["status"]["duplicate"], counts["status"]["rejected"]
-    if records != written["transactions"] + duplicates + rejected:
+    if records != written["transactions"] + duplicates + rejected + (passed or 0):
         raise DataError(
             f"ingest: got {records} records in and {written['transactions']} transactions, "
             f"{duplicates} duplicates and {rejected} rejected records out, expected the same "
@@ -78,6 +82,7 @@ def ingest(
         "transactions": written["transactions"],
         "duplicates": duplicates,
         "quarantine": rejected,
+        **({} if passed is None else {"passed_over": passed}),
         "labels": written["labels"],
         "reasons": dict(counts["reason"]),
         "unknown_fields": list(counts["unknown"]),
@@ -111,7 +116,9 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     )
     rows = _beside_existing(lake, rows, dataset)
     same_place = Window.partitionBy("_place", "_good")
-    ordered = same_place.orderBy("source_file", "raw")
+    # Of payments of one message, which are of one text, the least content comes first.
+    unfolded = ["_content"] if dataset.record and "[]" in (dataset.record.path or "") else []
+    ordered = same_place.orderBy("source_file", "raw", *unfolded)
     whole = ordered.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     rows = rows.withColumn("_accepted", F.coalesce("_existing", F.first("_content").over(ordered)))
     rows = rows.withColumn("_same", F.col("_accepted").eqNullSafe(F.col("_content")))
@@ -146,6 +153,16 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
         "unknown",
         "absent",
     )
+
+
+def _volume(raw: DataFrame) -> tuple[int, int | None]:
+    """How many records there are and how many are passed over; None where none can be."""
+    from pyspark.sql import functions as F
+
+    if "passed_over" not in raw.columns:
+        return raw.count(), None
+    counted = raw.agg(F.count("*"), F.count_if("passed_over")).first()
+    return (counted[0], counted[1]) if counted else (0, 0)
 
 
 def _beside_existing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame:

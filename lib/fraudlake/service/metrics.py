@@ -31,7 +31,7 @@ LATENCY_BOUNDS_S = (
     *(15.0, 30.0, 60.0, 600.0),
 )
 _BATCH_BOUNDS_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 300.0)
-OUTCOMES = ("scored", "duplicates", "quarantine", "outside")
+OUTCOMES = ("scored", "duplicates", "quarantine", "outside", "passed_over")
 
 
 class Service:

@@ -156,26 +156,30 @@ class StreamScorer:
         from pyspark.sql import functions as F
 
         good, inside = F.size("reasons") == 0, F.expr(time_range(None, self.until))
+        bad, passing = ~good, "passed_over" in raw.columns
+        if passing:
+            good, bad = good & ~F.col("passed_over"), bad & ~F.col("passed_over")
         checked, measured = checkpointed(
             self._check(raw),
             records=F.count("*"),
-            quarantine=F.count_if(~good),
+            quarantine=F.count_if(bad),
             outside=F.count_if(good & ~inside),
             first=F.min(F.when(good & inside, F.unix_micros("event_time"))),
             last=F.max(F.when(good & inside, F.unix_micros("event_time"))),
+            **({"passed_over": F.count_if("passed_over")} if passing else {}),
         )
-        counts["records"], counts["quarantine"], counts["outside"], first, last = measured
-        if (
-            counts["records"] >= _ENOUGH
-            and counts["quarantine"] > self.max_bad_share * counts["records"]
-        ):
-            raise self._refusal(checked.where(~good), batch_id, counts)
+        counts["records"], counts["quarantine"], counts["outside"], first, last, *passed = measured
+        if passing:
+            counts["passed_over"] = passed[0]
+        payments = counts["records"] - sum(passed)
+        if payments >= _ENOUGH and counts["quarantine"] > self.max_bad_share * payments:
+            raise self._refusal(checked.where(bad), batch_id, counts)
         if counts["quarantine"]:
-            rows = checks.quarantine_rows(checked.where(~good), self.dataset)
+            rows = checks.quarantine_rows(checked.where(bad), self.dataset)
             application = self._application(QUARANTINE.name)
             look = partial(writes.not_quarantined, self.lake, application)
             writes.append(self.lake, QUARANTINE, {application: rows}, batch_id, look)
-        accepted = counts["records"] - counts["quarantine"] - counts["outside"]
+        accepted = payments - counts["quarantine"] - counts["outside"]
         with ThreadPoolExecutor(1) as beside:
             published = beside.submit(_published, checked)
             if accepted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fraudlake.ingest import files, records
 from fraudlake.ingest.lines import json_objects, parse
@@ -15,10 +15,23 @@ if TYPE_CHECKING:
 
 def read(spark: SparkSession, dataset: Dataset, path: str) -> DataFrame:
     """Records of all files."""
-    files.names(spark, path, "jsonl files")
-    return parse(records.of_text(spark.read, path), json_objects(dataset))
+    return _records(spark, spark.read, dataset, path, files.names(spark, path, "jsonl files"))
 
 
 def read_stream(spark: SparkSession, dataset: Dataset, path: str, max_files: int) -> DataFrame:
-    """Records of files as they come; the first may come later too."""
-    return parse(records.of_text(files.stream(spark, max_files), path), json_objects(dataset))
+    """Records of files as they come; the first may come later too.
+
+    What the names of folders say is read where there is such a folder already.
+    """
+    names = [name for name, _ in files.listing(spark, path)]
+    files.refuse_archives(names)
+    return _records(spark, files.stream(spark, max_files), dataset, path, names)
+
+
+def _records(
+    spark: SparkSession, reader: Any, dataset: Dataset, path: str, names: list[str]
+) -> DataFrame:
+    written = dataset.files
+    shown = b"" if written.encoding == "utf-8" or not names else files.beginning(spark, names[0], 4)
+    lines = records.of_text(reader, path, written.codec(shown))
+    return parse(lines, json_objects(dataset, files.folders(names)))
