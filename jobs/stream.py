@@ -136,7 +136,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         if args.metrics:
             stack.enter_context(metrics.serve(service, args.metrics))
         stack.enter_context(roles)
-        named = [*dataset.entities.values(), *feature_set.columns(dataset.entities)]
+        named = [*dataset.flag_types(), *feature_set.columns(dataset.entities)]
         history = History(lake, folder, {name: types[name] for name in named}, args.from_)
         state = StreamState(history, folder, dataset, feature_set)
         stack.enter_context(state.exclusive_lock())

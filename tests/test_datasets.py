@@ -46,6 +46,15 @@ def test_fields(load):
     assert dataset.column_types()["card_id"] == "string"
 
 
+def test_an_id_that_is_text_has_a_column_more(load):
+    dataset = load(GOOD.replace("id, type: bigint", "[shop, id], type: string"))
+    types = dataset.column_types()
+    assert (types["tx_id"], types["tx_ref"]) == ("bigint", "string")
+    assert dataset.flag_types() == {"tx_ref": "string", "card_id": "string"}
+    assert load(GOOD).flag_types() == {"card_id": "string"}
+    assert dataset.required_fields() == ["shop", "id", "time", "amount"]
+
+
 def test_a_table_of_ranges_lies_beside_the_yaml(load, tmp_path):
     (tmp_path / "ranges.csv").write_text("cidr,country\n")
     text = GOOD.replace("required: false", "required: false, ranges: {file: ranges.csv, column: a}")
@@ -205,6 +214,8 @@ def test_how_records_lie(load):
             'tip: {source: tip, type: "decimal(18,2)", signed: true}\n  amount: {',
             "columns: tip: got signed, expected it on amount alone",
         ),
+        ("id, type: bigint", "id, type: double", "columns with tx_id of type bigint or string"),
+        ("  tx_id", "  tx_ref: {source: id, type: string}\n  tx_id", "columns: got tx_ref, expected a name"),
         ("format: csv", "format: csv\nfiles: {delimiter: ';;'}", "files.delimiter: got ';;', expected one"),
         ("format: csv", "format: csv\nfiles: {header: false}", "files: got header: false without names"),
         ("format: csv", "format: csv\nfiles: {names: [a, a]}", "files: got names beside a header"),

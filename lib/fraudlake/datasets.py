@@ -14,6 +14,8 @@ from fraudlake.config import explain
 from fraudlake.errors import ConfigError
 
 EVENT_COLUMNS = ("tx_id", "event_time", "amount")
+TX_REF = "tx_ref"  # beside the number of an id that is text: the text
+LARGEST_ID = 2**63 - 1
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 
@@ -126,8 +128,9 @@ class Label(writing.Flags):
 class Dataset(BaseModel):
     """One data set: format, columns, entities, label.
 
-    `columns` maps each column of `transactions` to a raw field; it must hold `tx_id` (bigint),
-    `event_time` (timestamp) and `amount` (decimal(18,2)). `entities` maps the short name a feature
+    `columns` maps each column of `transactions` to a raw field; it must hold `tx_id` (bigint, or
+    string: then the table has its number, and the text as `tx_ref`, a column more), `event_time`
+    (timestamp) and `amount` (decimal(18,2)). `entities` maps the short name a feature
     set uses (`customer`) to a column. `card` is the column that stands for a card in card
     precision.
     """
@@ -180,7 +183,9 @@ class Dataset(BaseModel):
         ]
         if problems := problems + reserved.COLUMNS.problems(value):
             raise ConfigError(problems)
-        return value
+        # First, as of the columns of one field the first is read back from a table of columns.
+        of_text = "tx_id" in value and value["tx_id"].type == "string"
+        return {TX_REF: value["tx_id"], **value} if of_text else value
 
     @field_validator("entities")
     @classmethod
@@ -207,10 +212,14 @@ class Dataset(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Dataset:
-        wanted = {"tx_id": "bigint", "event_time": "timestamp", "amount": "decimal(18,2)"}
-        for name, kind in wanted.items():
-            if name not in self.columns or self.columns[name].type != kind:
-                raise ValueError(f"columns with {name} of type {kind}")
+        wanted = {
+            "tx_id": ("bigint", "string"),
+            "event_time": ("timestamp",),
+            "amount": ("decimal(18,2)",),
+        }
+        for name, kinds in wanted.items():
+            if name not in self.columns or self.columns[name].type not in kinds:
+                raise ValueError(f"columns with {name} of type {' or '.join(kinds)}")
             if not self.columns[name].required:
                 raise ValueError(f"columns with {name} required, not optional")
         for name in [*self.entities.values(), self.card]:
@@ -223,11 +232,17 @@ class Dataset(BaseModel):
 
     def column_types(self) -> dict[str, str]:
         """Column → SQL type, for every column of `transactions` that the data set names."""
-        return {name: column.type for name, column in self.columns.items()}
+        types = {name: column.type for name, column in self.columns.items()}
+        return {**types, "tx_id": "bigint"}
 
     def entity_types(self) -> dict[str, str]:
         """Column → SQL type of every entity: what each transaction has, whatever the features."""
         return {name: self.columns[name].type for name in self.entities.values()}
+
+    def flag_types(self) -> dict[str, str]:
+        """Column → SQL type of what `flagged` says of a transaction beside its own columns."""
+        ref = {TX_REF: "string"} if TX_REF in self.columns else {}
+        return ref | self.entity_types()
 
     def required_fields(self) -> list[str]:
         """Names of the raw fields without which a record is no transaction."""

@@ -70,6 +70,7 @@ COLUMNS = Reserved(
         name: keeper
         for name, keeper in {
             **_of(TRANSACTIONS, FEATURES, SCORES, FLAGGED),
+            "tx_ref": "ingest: an id as it was written, where it is text",
             "raw": "ingest: the record as it came",
             "reasons": "ingest: what is wrong with a record",
             "unknown": "ingest: fields that the data set does not name",

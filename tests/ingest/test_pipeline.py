@@ -11,11 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from pyspark.sql import functions as F
+from tests.ingest.conftest import SHOP
 
 from fraudlake import job
-from fraudlake.datasets import load_dataset
+from fraudlake.datasets import LARGEST_ID, load_dataset
 from fraudlake.errors import DataError
+from fraudlake.features.kernels import xxhash
 from fraudlake.ingest import checks, ingest, pipeline, sources
+from fraudlake.ingest.values import reading
 from fraudlake.lake import Lake
 from fraudlake.lake.tables import LABELS, METRICS, QUARANTINE, TRANSACTIONS
 
@@ -446,3 +450,38 @@ def test_a_month_of_the_handbook(spark, lake, handbook):
     assert labels.where("known_at = event_time + INTERVAL 7 DAYS").count() == raw.num_rows
     assert labels.where("is_fraud").count() == sum(raw["TX_FRAUD"].to_pylist())
     assert load_dataset("handbook").card == "customer_id"
+
+
+TEXT_IDS = {"columns": SHOP["columns"] | {"tx_id": {"source": "id", "type": "string"}}}
+
+
+def test_ids_that_are_text(spark, lake, feed, shop, monkeypatch, tmp_path):
+    ids = ["e05936a5-0588-9856-b44f-3164fffdcaf1", "ch_1Né", "T-000123", "7"]
+    records = [good(n, id=text) for n, text in enumerate(ids)]
+    assert feed("one", *records, records[0], **TEXT_IDS)[0][:3] == [4, 1, 0]
+    found = {row["tx_ref"]: row["tx_id"] for row in lake.read(TRANSACTIONS).collect()}
+    hashes = xxhash.of_texts([text.encode() for text in ids]) & LARGEST_ID
+    assert found == dict(zip(ids, hashes.tolist(), strict=True))
+    counts, reasons = feed("two", *records, good(9, id=ids[0]), good(4, id=None), **TEXT_IDS)
+    assert counts[:3] == [0, 4, 2]
+    differing = "event_time, customer_id, amount, channel, note, latitude"
+    stands = f"tx_id: stands already with other content ({differing})"
+    assert sorted(reasons) == ["tx_id: missing, expected string", stands]
+    # Two texts with one number, in one run and then against the table.
+    monkeypatch.setattr(reading, "numbered", lambda _: F.lit(5).cast("bigint"))
+    for folder, new in (("three", 1), ("four", 0)):
+        counts, reasons = feed(folder, good(8, id="a"), good(8, id="b"), **TEXT_IDS)
+        assert counts[:3] == [new, 1 - new, 1]
+        assert reasons == ["tx_id: expected a text with one of its own"]
+    assert lake.read(TRANSACTIONS).where("tx_id = 5").first()["tx_ref"] == "a"
+    said = {
+        row["reasons"][0] for row in lake.read(QUARANTINE).where("raw LIKE '%\"b\"%'").collect()
+    }
+    assert said == {"tx_id: got 'b' with the number of 'a', expected a text with one of its own"}
+    # A table of columns is read back as it is: the number is not taken for the text.
+    monkeypatch.undo()
+    other = Lake(spark, str(tmp_path / "other"))
+    ingest(other, shop(**TEXT_IDS), lake.path(TRANSACTIONS))
+    again = {row["tx_ref"]: row["tx_id"] for row in other.read(TRANSACTIONS).collect()}
+    assert again.keys() == {*ids, "a"}
+    assert again.items() >= found.items()

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from fraudlake.datasets import load_dataset
+from fraudlake.datasets import Column, Dataset, load_dataset
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition.feature_set import load_feature_set
+from fraudlake.features.kernels import xxhash
 from fraudlake.serve.request import TransactionReader
 
 GOOD = {
@@ -59,6 +60,21 @@ def test_money_is_read_as_it_is_written(read, written, read_as):
     """No binary float comes between: it would round what is beyond 2^53 cents."""
     body = json.dumps(GOOD).replace("12.5", written).encode()
     assert str(read(body)["amount"]) == read_as
+
+
+def test_an_id_that_is_text_has_the_number_that_ingest_gives_it():
+    handbook = load_dataset("handbook")
+    columns = handbook.columns | {"tx_id": Column(source=["shop", "id"], type="string")}
+    dataset = Dataset.model_validate(dict(handbook) | {"columns": columns})
+    reader = TransactionReader(dataset, load_feature_set("handbook"))
+    found = reader(json.dumps(GOOD | {"tx_id": " s1 T-000123\t"}).encode())
+    number = int(xxhash.of_texts([b"s1 T-000123"])[0]) & 0x7FFF_FFFF_FFFF_FFFF
+    assert (found["tx_id"], found["tx_ref"]) == (number, "s1 T-000123")
+    for wrong in (7, None, " ", "\ud800"):
+        (problem,) = problems(reader, GOOD | {"tx_id": wrong})
+        assert problem.startswith("tx_id: got ")
+    assert "unknown key" in problems(reader, GOOD | {"tx_id": "a", "tx_ref": "a"})[0]
+    assert "411111******1111" in problems(reader, GOOD | {"tx_id": "4111 1111 1111 1111"})[0]
 
 
 def test_times_without_an_offset_are_in_the_zone_of_the_data_set():

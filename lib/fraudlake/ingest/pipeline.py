@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from fraudlake.datasets import TX_REF
 from fraudlake.errors import DataError
 from fraudlake.ingest import cards, checks, files, sources
 from fraudlake.lake import Lake
@@ -129,13 +130,7 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     rows = rows.withColumn("_differing", F.concat_ws(", ", *_differences(dataset)))
 
     conflict = F.col("_good") & (F.col("_differing") != "")
-    sentence = F.concat(
-        F.lit("tx_id: "),
-        F.col("_place"),
-        F.lit(" stands already with other content ("),
-        F.col("_differing"),
-        F.lit(")"),
-    )
+    sentence = _conflict(dataset)
     first = F.col("_number") == 1
     rejected = ~F.col("_good") | conflict
     return rows.select(
@@ -153,6 +148,27 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
         "unknown",
         "absent",
     )
+
+
+def _conflict(dataset: Dataset) -> Column:
+    """What is wrong with a record that differs from the one that stands."""
+    from pyspark.sql import functions as F
+
+    of_text = TX_REF in dataset.columns
+    named = checks.quoted(F.col(TX_REF)) if of_text else F.col("_place").cast("string")
+    stands = F.lit(" stands already with other content (")
+    differs = F.concat(F.lit("tx_id: "), named, stands, F.col("_differing"), F.lit(")"))
+    if not of_text:
+        return differs
+    other = F.col("_accepted")[TX_REF]
+    shared = F.concat(
+        F.lit("tx_id: got "),
+        named,
+        F.lit(" with the number of "),
+        checks.quoted(other),
+        F.lit(", expected a text with one of its own"),
+    )
+    return F.when(other != F.col(TX_REF), shared).otherwise(differs)
 
 
 def _volume(raw: DataFrame) -> tuple[int, int | None]:

@@ -109,7 +109,8 @@ def _flags(lake: Lake, most: int = 10) -> Grid:
             f"{r.feature} = {r.value:,.2f} ({r.contribution:+.2f})"
             for r in row.reasons[:_REASONS_SHOWN]
         )
-        grid.add_row(str(row.tx_id), row.time, f"{row.amount:,}", f"{row.score:.3f}", reasons)
+        name = row.tx_ref if "tx_ref" in row else row.tx_id
+        grid.add_row(str(name), row.time, f"{row.amount:,}", f"{row.score:.3f}", reasons)
     return grid
 
 

@@ -60,7 +60,7 @@ def score_range(
     Parameters
     ----------
     dataset
-        Of the lake: `flagged` names its entities.
+        Of the lake: `flagged` names its entities, and ids that are text.
     files
         The model's bundle.
     alerts
@@ -98,11 +98,11 @@ def score_range(
     threshold, flags = scorer.threshold(alerts), 0
     remarks = [said] if (said := scorer.shortfall(alerts)) else []
 
-    in_service, entities = model_version == champion, dataset.entity_types()
+    in_service, details = model_version == champion, dataset.flag_types()
     columns = provenance(model, model_version, scorer.definition, threshold)
     reasons_from = threshold if in_service else None
     scored = score_rows(features, files, reasons_from, ["tx_id", "event_time"], columns)
-    create_tables(lake, entities)
+    create_tables(lake, details)
     with cached(scored) as scored:
         reached = scored.where(F.col("score") >= F.col("threshold"))
         rows, flagged = scored.agg(
@@ -119,10 +119,10 @@ def score_range(
                     "no flag"
                 )
             transactions = lake.read(TRANSACTIONS).where(within)
-            details = transactions.select(*dict.fromkeys(["tx_id", "amount", *entities]))
-            rows_flagged = details.join(F.broadcast(new), "tx_id")
+            rows_flagged = transactions.select(*dict.fromkeys(["tx_id", "amount", *details]))
+            rows_flagged = rows_flagged.join(F.broadcast(new), "tx_id")
             schema = lake.read(FLAGGED).schema
-            flags = lake.insert_missing(FLAGGED, as_flags(rows_flagged, schema, entities), within)
+            flags = lake.insert_missing(FLAGGED, as_flags(rows_flagged, schema, details), within)
     for remark in remarks:
         log.warning("score: %s", remark)
     return {

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _DAY = timedelta(days=1)
 
 
-def create_tables(lake: Lake, entities: Mapping[str, str]) -> None:
-    """Make `scores` and `flagged` where they are missing; `entities`: column → SQL type.
+def create_tables(lake: Lake, details: Mapping[str, str]) -> None:
+    """Make `scores` and `flagged` where they are missing; `details`: `Dataset.flag_types`.
 
-    An entity that the data set has got since is added to a `flagged` that stands.
+    One that the data set has got since is added to a `flagged` that stands.
     """
     lake.create(SCORES)
-    lake.add_columns(FLAGGED, entities)
-    lake.create(FLAGGED, entities)
+    lake.add_columns(FLAGGED, details)
+    lake.create(FLAGGED, details)
 
 
 def not_in_service(model_version: int, champion: int | None) -> str:
@@ -40,8 +40,8 @@ def not_in_service(model_version: int, champion: int | None) -> str:
     )
 
 
-def as_flags(rows: DataFrame, flagged: StructType, entities: Collection[str]) -> DataFrame:
-    """Rows as `flagged` has them: its own columns and the data set's entities.
+def as_flags(rows: DataFrame, flagged: StructType, details: Collection[str]) -> DataFrame:
+    """Rows as `flagged` has them: its own columns and those of the data set.
 
     An older table has columns of a feature set too: they stay, null in new rows.
 
@@ -52,7 +52,7 @@ def as_flags(rows: DataFrame, flagged: StructType, entities: Collection[str]) ->
     """
     from pyspark.sql import functions as F
 
-    own = {*FLAGGED.columns, *entities}
+    own = {*FLAGGED.columns, *details}
     return rows.select(
         *(
             F.col(column.name)

@@ -22,9 +22,10 @@ from pydantic import (
 )
 
 from fraudlake.config import explain
-from fraudlake.datasets import Column, Dataset
+from fraudlake.datasets import LARGEST_ID, TX_REF, Column, Dataset
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition.feature_set import FeatureSet
+from fraudlake.features.kernels import xxhash
 from fraudlake.ingest import cards, checks
 from fraudlake.ingest.values import number, reading, single, time
 from fraudlake.instants import parse_instant
@@ -54,7 +55,7 @@ class TransactionReader:
     money as a number, times as ISO 8601 text, in the data set's zone where they name no offset.
     Where the data set says how a column is written (a pattern, minor units, words), its value is
     written so here too, as a raw record has it. What is required and used must be there; the others
-    may, and are checked.
+    may, and are checked. An id that is text comes out as its number, and as `tx_ref`.
 
     Examples
     --------
@@ -69,8 +70,11 @@ class TransactionReader:
     def __init__(self, dataset: Dataset, feature_set: FeatureSet) -> None:
         used = {"tx_id", "event_time", "amount", *feature_set.columns(dataset.entities)}
         used |= {str(column.scale) for name, column in dataset.columns.items() if name in used}
+        self._of_text = TX_REF in dataset.columns
         fields: dict[str, Any] = {}
         for place, (name, column) in enumerate(dataset.columns.items()):
+            if name == TX_REF:
+                continue
             required = column.required and name in used
             check = BeforeValidator(partial(_checked, name, column, dataset, required))
             default, said = ... if required else None, _expected(column)
@@ -98,10 +102,14 @@ class TransactionReader:
         if not isinstance(found, dict):
             raise ConfigError([f"body: got {type(found).__name__}, expected a JSON object"])
         try:
-            return self._model.model_validate(found, context=found).model_dump(by_alias=True)
+            row = self._model.model_validate(found, context=found).model_dump(by_alias=True)
         except ValidationError as error:
             problems = explain(error, self._model)
             raise ConfigError([cards.hidden(problem) for problem in problems]) from None
+        if self._of_text:
+            row[TX_REF] = row["tx_id"]
+            row["tx_id"] = int(xxhash.of_texts([row[TX_REF].encode()])[0]) & LARGEST_ID
+        return row
 
 
 def _refused(word: str) -> None:

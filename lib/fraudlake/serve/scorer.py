@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from fraudlake.datasets import TX_REF
 from fraudlake.features.state.single import features_of_each
 from fraudlake.models.encoding import to_matrix
 from fraudlake.scoring.apply import reasons_of, scorer_of
@@ -50,10 +51,11 @@ class SingleScorer:
         Returns
         -------
         list of dict
-            `tx_id`; `score`; `flag`: score ≥ `threshold`; `reasons` (as in the table `flagged`,
-            strongest first; None where there is no flag); `model_version`; `definition` of the
-            features; `as_of`: the stream's last `batch` that counts (−1: history alone) and the
-            latest `event_time` that counts (ISO 8601, None where nothing does).
+            `tx_id`; `tx_ref`, where ids are text; `score`; `flag`: score ≥ `threshold`; `reasons`
+            (as in the table `flagged`, strongest first; None where there is no flag);
+            `model_version`; `definition` of the features; `as_of`: the stream's last `batch` that
+            counts (−1: history alone) and the latest `event_time` that counts (ISO 8601, None where
+            nothing does).
         """
         snapshot, model = self.snapshot(), self.model()
         dataset = self.dataset
@@ -74,6 +76,7 @@ class SingleScorer:
         return [
             {
                 "tx_id": row["tx_id"],
+                **({TX_REF: row[TX_REF]} if TX_REF in row else {}),
                 "score": float(score),
                 "flag": bool(flag),
                 "threshold": model.threshold,

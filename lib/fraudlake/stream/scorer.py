@@ -104,8 +104,8 @@ class StreamScorer:
     stopping: bool = False
 
     def __post_init__(self) -> None:
-        self._entities = self.dataset.entity_types()
-        create_tables(self.lake, self._entities)
+        self._details = self.dataset.flag_types()
+        create_tables(self.lake, self._details)
         self._flagged = self.lake.read(FLAGGED).schema
         self.lake.create(QUARANTINE)
         self._steps: tuple[datetime | None, list[list[Column]]] = None, []
@@ -295,7 +295,7 @@ class StreamScorer:
         frames = dict(zip(map(self._application, names), scored, strict=True))
         tables = [(SCORES, frames, unscored)]
         if decision.flags:
-            rows = as_flags(scored[0].where(is_flag), self._flagged, self._entities)
+            rows = as_flags(scored[0].where(is_flag), self._flagged, self._details)
             tables.append((FLAGGED, {self._application("flagged"): rows}, unflagged))
         untouched = manifest.versions if self.state.nothing_written_since(manifest) else {}
         with ThreadPoolExecutor() as pool:

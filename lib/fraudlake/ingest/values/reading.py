@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from fraudlake.datasets import LARGEST_ID, Dataset, KnownAt, Label, several
 from fraudlake.datasets import Column as Field
-from fraudlake.datasets import Dataset, KnownAt, Label, several
 from fraudlake.ingest.values import number, time, word
 
 if TYPE_CHECKING:
@@ -49,7 +49,14 @@ def typed(texts: Column, name: str, how: Written, zone: str, now: datetime) -> C
         return word.expression(texts[name], how)
     if how.type in number.KINDS:
         return number.expression(_number(texts, name, how), how, how.type)
-    return texts[name]
+    return numbered(texts[name]) if name == "tx_id" else texts[name]
+
+
+def numbered(text: Column) -> Column:
+    """The number of an id that is text; `serve` makes the same of it in Python."""
+    from pyspark.sql import functions as F
+
+    return F.when(text.isNotNull(), F.xxhash64(text).bitwiseAND(F.lit(LARGEST_ID)))
 
 
 def expected(texts: Column, name: str, how: Written, zone: str, now: datetime) -> Column:
