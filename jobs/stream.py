@@ -99,6 +99,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
 
     from fraudlake import session
     from fraudlake.datasets import load_dataset
+    from fraudlake.errors import ConfigError
     from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.lake import Lake
     from fraudlake.registry import Registry
@@ -120,6 +121,12 @@ def run(spark: Any, args: Arguments) -> job.Result:
         load_dataset(args.dataset),
         Registry(args.lake),
     )
+    if repeats := dataset.columns["tx_id"].repeats:
+        problem = (
+            f"dataset: got {dataset.name} with repeats: {repeats} on tx_id, expected none: a "
+            "stream takes equal records for one payment, as it keeps no count of them"
+        )
+        raise ConfigError([problem])
     feature_set, types = load_feature_set(args.features), dataset.column_types()
     computed = [feature.name for feature in feature_set.features]
 

@@ -58,6 +58,11 @@ class Column(writing.Writing):
         description="true: its long numbers are the bank's own, none is a card's; not searched for "
         "card numbers",
     )
+    repeats: Literal["in_file", "everywhere"] | None = Field(
+        None,
+        description="on a tx_id that is text: which equal records are payments of their own, those "
+        "in one file or those in several too; left out: none, all are one payment",
+    )
     subnet: int | None = Field(
         None,
         ge=8,
@@ -174,6 +179,11 @@ class Dataset(BaseModel):
             f"{name}: got signed, expected it on amount alone: others may be negative as they are"
             for name, column in value.items()
             if column.signed and name != "amount"
+        ]
+        problems += [
+            f"{name}: got repeats, expected it on a tx_id of type string alone"
+            for name, column in value.items()
+            if column.repeats and (name != "tx_id" or column.type != "string")
         ]
         problems += [
             f"{name}: got scale {column.scale}, expected digits or a required column of text"

@@ -485,3 +485,32 @@ def test_ids_that_are_text(spark, lake, feed, shop, monkeypatch, tmp_path):
     again = {row["tx_ref"]: row["tx_id"] for row in other.read(TRANSACTIONS).collect()}
     assert again.keys() == {*ids, "a"}
     assert again.items() >= found.items()
+
+
+@pytest.mark.parametrize(
+    ("repeats", "ids"),
+    [
+        ({}, ["1.01 7"]),
+        ({"repeats": "in_file"}, ["1.01 7", "1.01 7 #2", "1.01 7 #3"]),
+        (
+            {"repeats": "everywhere"},
+            ["1.01 7 A", "1.01 7 A #2", "1.01 7 A #3", "1.01 7 B", "1.01 7 B #2"],
+        ),
+    ],
+)
+def test_ids_made_of_what_records_hold(lake, shop, tmp_path, repeats, ids):
+    made = {"source": ["amount", "customer"], "type": "string", "token": True, **repeats}
+    dataset = shop(columns=SHOP["columns"] | {"tx_id": made})
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    record = good(1, amount="1.01", customer="7")
+    write(raw / "a", "jsonl", [record] * 3)
+    write(raw / "b", "jsonl", [record] * 2)
+    counts = [ingest(lake, dataset, str(raw)) for _ in range(2)]
+    assert [c["transactions"] for c in counts] == [len(ids), 0]
+    assert [c["duplicates"] for c in counts] == [5 - len(ids), 5]
+    rows = lake.read(TRANSACTIONS).select("tx_ref", "source_file").collect()
+    files = {row["source_file"] for row in rows}
+    named = {f: re.sub(".*/", "", f).upper() for f in files}
+    found = [row["tx_ref"].replace(row["source_file"], named[row["source_file"]]) for row in rows]
+    assert sorted(found) == ids

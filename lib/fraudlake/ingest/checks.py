@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fraudlake.datasets import Dataset
     from fraudlake.ingest.values.reading import Written
 
+REPEAT = "_repeat"
 LONGEST_VALUE = 80
 # So many characters of card numbers, masked, are still more than `LONGEST_VALUE`: a separator goes
 # with each digit, and one of six characters of an escaped digit stays.
@@ -75,10 +76,14 @@ def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[
     if label and label.known_at:
         written |= {"known_at": label.known_at}
 
-    carried = [F.col(name) for name in columns if name not in ("fields", "corrupt")]
-    texts = F.struct(
-        *[reading.text(how, F.col("fields"), dataset).alias(n) for n, how in written.items()]
-    )
+    carried = [F.col(name) for name in columns if name not in ("fields", "corrupt", REPEAT)]
+
+    def text(name: str, how: Written) -> Column:
+        found = reading.text(how, F.col("fields"), dataset)
+        told_apart = REPEAT in columns and name in ("tx_id", TX_REF)
+        return F.concat(found, REPEAT) if told_apart else found
+
+    texts = F.struct(*[text(name, how).alias(name) for name, how in written.items()])
     split = [*carried, F.col("corrupt").alias("_corrupt"), texts.alias("_texts")]
 
     def value(name: str, how: Written) -> Column:
@@ -128,6 +133,24 @@ def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[
         _rendered(F.array_compact(F.array(*problems))).alias("reasons"),
     ]
     return [split, values, results]
+
+
+def repeats(raw: DataFrame, dataset: Dataset) -> DataFrame:
+    """Records with what tells equal ones apart behind their ids, as the data set says.
+
+    They are equal where all is that the data set reads. Which of them is the first does not matter,
+    so a second reading of a file gives the same.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    how = dataset.columns["tx_id"].repeats
+    if not how:
+        return raw
+    number = F.row_number().over(Window.partitionBy("source_file", "fields").orderBy(F.lit(0)))
+    again = F.when(number > 1, F.concat(F.lit(" #"), number)).otherwise("")
+    place = [F.lit(" "), F.col("source_file")] if how == "everywhere" else []
+    return raw.withColumn(REPEAT, F.concat(*place, again))
 
 
 def event_time(records: DataFrame, dataset: Dataset) -> Column:

@@ -64,7 +64,8 @@ def ingest(
         records, passed = _volume(raw)
     if passed is not None:
         raw = raw.where("NOT passed_over").drop("passed_over")
-    with cached(classify(lake, checks.check(raw, dataset), dataset)) as outcome:
+    checked = checks.check(checks.repeats(raw, dataset), dataset)
+    with cached(classify(lake, checked, dataset)) as outcome:
         with files.readable():
             counts = _count(outcome)
         absent = _absent_fields(counts, records - (passed or 0))

@@ -42,7 +42,8 @@ def of_table(rows: DataFrame, dataset: Dataset, path: str) -> DataFrame:
         for field in several(column.source):
             typed.setdefault(field, name)
     if not set(typed) <= set(rows.columns) and set(dataset.columns) <= set(rows.columns):
-        own = [n for n, c in dataset.columns.items() if c.written or several(c.source)[1:]]
+        columns = dataset.columns.items()
+        own = [n for n, c in columns if c.written or c.repeats or several(c.source)[1:]]
         if own:
             raise DataError(
                 f"input: got the columns of {dataset.name} in {path}, expected its raw fields, as "
