@@ -41,6 +41,27 @@ class Ranges(BaseModel):
         )
 
 
+class Secret(BaseModel):
+    """Where the secret is that hashes are made by; it is in no YAML."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    env: str | None = Field(None, description="name of an environment variable")
+    file: str | None = Field(None, description="a file: a path from this YAML's folder")
+
+    @field_validator("file")
+    @classmethod
+    def _beside_the_yaml(cls, value: str | None, info: Any) -> str | None:
+        folder = (info.context or {}).get("folder", "")
+        return value and str(Path(folder, value).absolute())
+
+    @model_validator(mode="after")
+    def _one(self) -> Secret:
+        if bool(self.env) == bool(self.file):
+            raise ValueError("env or file, one of the two")
+        return self
+
+
 class Column(writing.Writing):
     """One column of the typed table, the raw field that it comes from, and how that is written."""
 
@@ -57,6 +78,11 @@ class Column(writing.Writing):
         False,
         description="true: its long numbers are the bank's own, none is a card's; not searched for "
         "card numbers",
+    )
+    hash: bool = Field(
+        False,
+        description="true: the text is replaced by its hash before anything else sees it, by the "
+        "data set's `secret`",
     )
     repeats: Literal["in_file", "everywhere"] | None = Field(
         None,
@@ -80,6 +106,9 @@ class Column(writing.Writing):
         bounded = self.minimum is not None or self.maximum is not None
         if bounded and self.type in ("boolean", "string", "timestamp"):
             raise ValueError(f"minimum and maximum on numbers only, not on a {self.type}")
+        more = self.values or self.subnet or self.ranges or several(self.source)[1:]
+        if self.hash and (self.type != "string" or more):
+            raise ValueError("hash on a string of one field, without values, subnet and ranges")
         derived = [name for name in ("subnet", "ranges") if getattr(self, name)]
         if derived and (self.type != "string" or self.required or self.values or derived[1:]):
             raise ValueError(
@@ -158,6 +187,7 @@ class Dataset(BaseModel):
     entities: dict[str, str]
     card: str
     label: Label | None = None
+    secret: Secret | None = Field(None, description="what columns with `hash: true` are hashed by")
     ignore: tuple[str, ...] = Field((), description="raw fields that are dropped at the door")
 
     @field_validator("format")
@@ -185,6 +215,8 @@ class Dataset(BaseModel):
             for name, column in value.items()
             if column.repeats and (name != "tx_id" or column.type != "string")
         ]
+        if "tx_id" in value and value["tx_id"].hash:
+            problems.append("tx_id: got hash, expected it on other columns: an id is to be found")
         problems += [
             f"{name}: got scale {column.scale}, expected digits or a required column of text"
             for name, column in value.items()
@@ -215,6 +247,12 @@ class Dataset(BaseModel):
         if self.format == "csv" and self.record and self.record.path:
             problems.append(
                 f"record.path: got {self.record.path!r}, expected none: records of CSV are flat"
+            )
+        if bool(self.secret) != bool(self.hashed()):
+            given = "one and no column" if self.secret else f"none and {', '.join(self.hashed())}"
+            problems.append(
+                f"secret: got {given} with hash: true, expected both: the secret's "
+                "{env: NAME} or {file: PATH}, and columns that are hashed by it"
             )
         if problems:
             raise ConfigError(problems)
@@ -253,6 +291,10 @@ class Dataset(BaseModel):
         """Column → SQL type of what `flagged` says of a transaction beside its own columns."""
         ref = {TX_REF: "string"} if TX_REF in self.columns else {}
         return ref | self.entity_types()
+
+    def hashed(self) -> list[str]:
+        """Names of the columns that hold hashes in place of what the feed has."""
+        return [name for name, column in self.columns.items() if column.hash]
 
     def required_fields(self) -> list[str]:
         """Names of the raw fields without which a record is no transaction."""

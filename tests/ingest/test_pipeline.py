@@ -16,7 +16,7 @@ from tests.ingest.conftest import SHOP
 
 from fraudlake import job
 from fraudlake.datasets import LARGEST_ID, load_dataset
-from fraudlake.errors import DataError
+from fraudlake.errors import ConfigError, DataError
 from fraudlake.features.kernels import xxhash
 from fraudlake.ingest import checks, ingest, pipeline, sources
 from fraudlake.ingest.values import reading
@@ -514,3 +514,26 @@ def test_ids_made_of_what_records_hold(lake, shop, tmp_path, repeats, ids):
     named = {f: re.sub(".*/", "", f).upper() for f in files}
     found = [row["tx_ref"].replace(row["source_file"], named[row["source_file"]]) for row in rows]
     assert sorted(found) == ids
+
+
+def test_a_hashed_card_is_nowhere(lake, feed, monkeypatch, tmp_path):
+    """Neither one that looks like a card's number nor one that does not."""
+    column = {"source": "customer", "type": "string", "hash": True, "nulls": ["none"]}
+    changes = {
+        "columns": SHOP["columns"] | {"customer_id": column},
+        "secret": {"env": "CARD_KEY"},
+    }
+    with pytest.raises(ConfigError, match="got 0 bytes from the environment variable CARD_KEY"):
+        feed("none", good(1), **changes)
+    monkeypatch.setenv("CARD_KEY", "sixteen bytes ok")
+    numbers = ["4111111111111111", "77120003", "none", "77120003"]
+    records = [good(n, customer=text) for n, text in enumerate(numbers)]
+    broken = [good(n + 10, customer=text, amount="x") for n, text in enumerate(numbers)]
+    other = good(0, customer="77120004")
+    assert feed("one", *records, *broken, records[1], other, **changes)[0][:3] == [3, 1, 6]
+    cards = [row["customer_id"] for row in lake.read(TRANSACTIONS).orderBy("tx_id").collect()]
+    assert cards[0] == "dbd984b54ae8c99c4be0a7a469d8c68a"
+    assert cards[1] == cards[2] != cards[0]
+    texts = list(strings_of(tmp_path / "lake"))
+    assert any(cards[1] in text for text in texts)
+    assert not [t for t in texts if re.search("4111111111111111|77120003|77120004", t)]

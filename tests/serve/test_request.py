@@ -77,6 +77,24 @@ def test_an_id_that_is_text_has_the_number_that_ingest_gives_it():
     assert "411111******1111" in problems(reader, GOOD | {"tx_id": "4111 1111 1111 1111"})[0]
 
 
+def test_a_hashed_card_is_its_hash(monkeypatch, tmp_path):
+    handbook = load_dataset("handbook")
+    columns = handbook.columns | {"customer_id": Column(source="card", type="string", hash=True)}
+    given = dict(handbook) | {"columns": columns, "secret": {"env": "CARD_KEY"}}
+    dataset, feature_set = Dataset.model_validate(given), load_feature_set("handbook")
+    for secret in ("", "short"):
+        monkeypatch.setenv("CARD_KEY", secret)
+        with pytest.raises(ConfigError, match=rf"got {len(secret)} bytes from .* CARD_KEY, exp"):
+            TransactionReader(dataset, feature_set)
+    monkeypatch.setenv("CARD_KEY", "sixteen bytes ok")
+    body = json.dumps(GOOD | {"customer_id": " 4111111111111111"}).encode()
+    found = TransactionReader(dataset, feature_set)(body)["customer_id"]
+    assert found == "dbd984b54ae8c99c4be0a7a469d8c68a"
+    (tmp_path / "key").write_text("sixteen bytes ok\n")
+    of_file = Dataset.model_validate(given | {"secret": {"file": str(tmp_path / "key")}})
+    assert TransactionReader(of_file, feature_set)(body)["customer_id"] == found
+
+
 def test_times_without_an_offset_are_in_the_zone_of_the_data_set():
     dataset = load_dataset("handbook").model_copy(update={"timezone": "Europe/Paris"})
     read = TransactionReader(dataset, load_feature_set("handbook"))

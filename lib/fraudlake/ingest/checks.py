@@ -239,7 +239,7 @@ def _problems(name: str, column: Field) -> list[Column]:
         told = text if column.type == "string" else value.cast("string")
         other = ~told.isin(list(column.values))
         problems.append(_problem(name, other, f"one of {', '.join(column.values)}"))
-    if not column.token and column.type in cards.WHAT_MAY_BE_ONE:
+    if not (column.token or column.hash) and column.type in cards.WHAT_MAY_BE_ONE:
         is_text = column.type == "string"
         held = cards.holds_card_number(text) if is_text else cards.is_card_number(value)
         problems.append(_problem(name, held, cards.EXPECTED, F.lit("a card number")))

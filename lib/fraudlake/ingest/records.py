@@ -43,7 +43,7 @@ def of_table(rows: DataFrame, dataset: Dataset, path: str) -> DataFrame:
             typed.setdefault(field, name)
     if not set(typed) <= set(rows.columns) and set(dataset.columns) <= set(rows.columns):
         columns = dataset.columns.items()
-        own = [n for n, c in columns if c.written or c.repeats or several(c.source)[1:]]
+        own = [n for n, c in columns if c.written or c.repeats or c.hash or several(c.source)[1:]]
         if own:
             raise DataError(
                 f"input: got the columns of {dataset.name} in {path}, expected its raw fields, as "

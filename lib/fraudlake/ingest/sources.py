@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fraudlake.ingest import files, formats, kafka, lines, records
+from fraudlake.ingest import files, formats, hashes, kafka, lines, records
 from fraudlake.options import is_topic
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def read(
 
     Raises
     ------
+    ConfigError
+        A column is to be hashed, and there is no secret to do it by.
     DataError
         No files, or a file without a field that every record needs.
     SetupError
@@ -53,10 +55,12 @@ def read(
     """
     if is_topic(path):
         values = kafka.read(spark, kafka.named(path, properties, avro))
-        return lines.parse(values, lines.json_objects(dataset))
-    if files.is_delta(spark, path):
-        return records.of_table(spark.read.format("delta").load(path), dataset, path)
-    return formats.named(dataset.format).read(spark, dataset, path)
+        found = lines.parse(values, lines.json_objects(dataset))
+    elif files.is_delta(spark, path):
+        found = records.of_table(spark.read.format("delta").load(path), dataset, path)
+    else:
+        found = formats.named(dataset.format).read(spark, dataset, path)
+    return hashes.hashed(found, dataset)
 
 
 def read_stream(
@@ -90,6 +94,8 @@ def read_stream(
 
     Raises
     ------
+    ConfigError
+        As for `read`.
     DataError
         No file to take the columns from, one without a needed field, or several CSV headers.
     SetupError
@@ -99,11 +105,14 @@ def read_stream(
         values = kafka.read_stream(
             spark, kafka.named(path, properties, avro), max_records_per_batch
         )
-        return lines.parse(values, lines.json_objects(dataset))
-    if files.is_delta(spark, path):
+        found = lines.parse(values, lines.json_objects(dataset))
+    elif files.is_delta(spark, path):
         rows = files.stream(spark, max_files_per_batch).format("delta").load(path)
-        return records.of_table(rows, dataset, path)
-    return formats.named(dataset.format).read_stream(spark, dataset, path, max_files_per_batch)
+        found = records.of_table(rows, dataset, path)
+    else:
+        reader = formats.named(dataset.format)
+        found = reader.read_stream(spark, dataset, path, max_files_per_batch)
+    return hashes.hashed(found, dataset)
 
 
 def listing(spark: SparkSession, path: str, properties: str | None = None) -> list[tuple[str, int]]:

@@ -26,7 +26,7 @@ from fraudlake.datasets import LARGEST_ID, TX_REF, Column, Dataset
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.features.kernels import xxhash
-from fraudlake.ingest import cards, checks
+from fraudlake.ingest import cards, checks, hashes
 from fraudlake.ingest.values import number, reading, single, time
 from fraudlake.instants import parse_instant
 from fraudlake.words import both
@@ -70,6 +70,8 @@ class TransactionReader:
     def __init__(self, dataset: Dataset, feature_set: FeatureSet) -> None:
         used = {"tx_id", "event_time", "amount", *feature_set.columns(dataset.entities)}
         used |= {str(column.scale) for name, column in dataset.columns.items() if name in used}
+        self._hashed = dataset.hashed()
+        self._secret = hashes.secret(dataset) if self._hashed else b""
         self._of_text = TX_REF in dataset.columns
         fields: dict[str, Any] = {}
         for place, (name, column) in enumerate(dataset.columns.items()):
@@ -106,6 +108,9 @@ class TransactionReader:
         except ValidationError as error:
             problems = explain(error, self._model)
             raise ConfigError([cards.hidden(problem) for problem in problems]) from None
+        for name in self._hashed:
+            if row[name] is not None:
+                row[name] = hashes.of_text(row[name], self._secret)
         if self._of_text:
             row[TX_REF] = row["tx_id"]
             row["tx_id"] = int(xxhash.of_texts([row[TX_REF].encode()])[0]) & LARGEST_ID
@@ -136,7 +141,7 @@ def _checked(
     found = _read(value, column, dataset.timezone, info.context or {})
     if found is None:
         raise ValueError(_expected(column))
-    if not column.token and cards.found_in(found):
+    if not (column.token or column.hash) and cards.found_in(found):
         raise ValueError(cards.EXPECTED)
     if name == "event_time":
         _check_time(found)
