@@ -55,6 +55,10 @@ def test_an_id_that_is_text_has_a_column_more(load):
     assert dataset.required_fields() == ["shop", "id", "time", "amount"]
 
 
+def test_a_card_may_be_left_out(load):
+    assert load(GOOD.replace("card: card_id\nlabel", "label")).card is None
+
+
 def test_a_table_of_ranges_lies_beside_the_yaml(load, tmp_path):
     (tmp_path / "ranges.csv").write_text("cidr,country\n")
     text = GOOD.replace("required: false", "required: false, ranges: {file: ranges.csv, column: a}")
@@ -222,6 +226,7 @@ def test_how_records_lie(load):
         ("format: csv", "format: csv\nsecret: {}", "secret: got {}, expected env or file"),
         ("id, type: bigint", "id, type: string, hash: true", "columns: tx_id: got hash"),
         ("card, type: string", "[a, b], type: string, hash: true", "hash on a string of one field"),
+        ("card: card_id\nlabel", "card: tx_id\nlabel", "tx_id is not one"),
         ("id, type: bigint", "id, type: double", "columns with tx_id of type bigint or string"),
         ("  tx_id", "  tx_ref: {source: id, type: string}\n  tx_id", "columns: got tx_ref, expected a name"),
         ("format: csv", "format: csv\nfiles: {delimiter: ';;'}", "files.delimiter: got ';;', expected one"),

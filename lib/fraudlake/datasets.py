@@ -166,7 +166,7 @@ class Dataset(BaseModel):
     string: then the table has its number, and the text as `tx_ref`, a column more), `event_time`
     (timestamp) and `amount` (decimal(18,2)). `entities` maps the short name a feature
     set uses (`customer`) to a column. `card` is the column that stands for a card in card
-    precision.
+    precision, and whose frauds take it out of the test; where there is none, neither is done.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -185,7 +185,7 @@ class Dataset(BaseModel):
     )
     columns: dict[str, Column]
     entities: dict[str, str]
-    card: str
+    card: str | None = None
     label: Label | None = None
     secret: Secret | None = Field(None, description="what columns with `hash: true` are hashed by")
     ignore: tuple[str, ...] = Field((), description="raw fields that are dropped at the door")
@@ -270,7 +270,7 @@ class Dataset(BaseModel):
                 raise ValueError(f"columns with {name} of type {' or '.join(kinds)}")
             if not self.columns[name].required:
                 raise ValueError(f"columns with {name} required, not optional")
-        for name in [*self.entities.values(), self.card]:
+        for name in [*self.entities.values(), *([self.card] if self.card else [])]:
             if name not in self.columns or name in EVENT_COLUMNS:
                 raise ValueError(
                     f"entities and card to name columns, and none of {', '.join(EVENT_COLUMNS)}; "

@@ -115,6 +115,8 @@ def test_compromised_cards_leave_the_test_from_the_day_after_they_are_known(fram
     features, labels, split = frames
     rows = splitting.test_rows(features, labels, "card", split)
     assert collected(rows) == {6: 0, 7: 1, 9: 0, 10: None}
+    whole = collected(splitting.test_rows(features, labels, None, split))
+    assert whole.items() > collected(rows).items()
 
 
 def test_windows_without_both_classes_say_what_was_found(frames):

@@ -57,7 +57,8 @@ def show(
         crown = " (champion)" if model["model_version"] == champion else ""
         grid.add_column(f"{model['contender']} v{model['model_version']}{crown}", justify="right")
     for key, label in _MEASURES.items():
-        grid.add_row(label, *(_figure(model[key]) for model in models))
+        if key in models[0]:
+            grid.add_row(label, *(_figure(model[key]) for model in models))
     console.print(grid)
 
     console.print(_flags(lake))

@@ -163,7 +163,7 @@ def training_rows(features: DataFrame, labels: DataFrame, split: Split) -> DataF
     return window.join(known_labels, "tx_id", "left")
 
 
-def test_rows(features: DataFrame, labels: DataFrame, card: str, split: Split) -> DataFrame:
+def test_rows(features: DataFrame, labels: DataFrame, card: str | None, split: Split) -> DataFrame:
     """Features of the test time with the newest label, without cards known as compromised.
 
     A test row of day D (UTC) is left out where its card has an event since `train_from` that some
@@ -172,7 +172,7 @@ def test_rows(features: DataFrame, labels: DataFrame, card: str, split: Split) -
     Parameters
     ----------
     card
-        Column of `features` that stands for a card.
+        Column of `features` that stands for a card; None: no row is left out.
 
     Returns
     -------
@@ -182,17 +182,19 @@ def test_rows(features: DataFrame, labels: DataFrame, card: str, split: Split) -
     """
     from pyspark.sql import functions as F
 
+    window = features.where(time_range(split.test_from, split.test_to))
+    newest = latest_labels(labels, split.test_from)
+    if card is None:
+        return window.join(newest, "tx_id", "left")
     within = time_range(split.train_from, split.test_to, "known_at")
     frauds = labels.where(f"is_fraud AND {within}").select("tx_id", "known_at")
     events = features.where(time_range(split.train_from, split.test_to)).select("tx_id", card)
     compromised = (
         events.join(frauds, "tx_id").groupBy(card).agg(F.min("known_at").alias("_compromised_at"))
     )
-    window = features.where(time_range(split.test_from, split.test_to))
     clean = window.join(compromised, card, "left").where(
         F.coalesce(F.col("_compromised_at") >= F.date_trunc("day", "event_time"), F.lit(True))
     )
-    newest = latest_labels(labels, split.test_from)
     return clean.drop("_compromised_at").join(newest, "tx_id", "left")
 
 

@@ -154,14 +154,15 @@ def _train(
         files = pack(fitted.final, line, alert_scores)
         scorer = bundle.load(files)
     with _phase("test"):
+        precision = f"card_precision_at_{CARDS_A_DAY}"
         card, threshold = trial.dataset.card, scorer.threshold(trial.alerts)
-        carry = ["tx_id", "event_time", card, "label"]
+        carry = ["tx_id", "event_time", *([card] if card else []), "label"]
         scored = persisted.enter_context(cached(score_rows(rows.test, files, None, carry)))
         ranking = measures.ranking(scored)
         metrics |= {
             "auc": ranking["auc"],
             "average_precision": ranking["average_precision"],
-            f"card_precision_at_{CARDS_A_DAY}": measures.card_precision(scored, card, CARDS_A_DAY),
+            **({precision: measures.card_precision(scored, card, CARDS_A_DAY)} if card else {}),
             "threshold": threshold,
             **measures.confusion(scored, threshold),
             **measures.probability_errors(scored, line.slope, line.intercept),

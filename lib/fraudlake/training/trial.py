@@ -34,7 +34,7 @@ def check(dataset: Dataset) -> None:
     problems = []
     if dataset.label is None:
         problems.append(f"dataset: got {dataset.name!r}, expected one with a label to learn from")
-    if dataset.card not in dataset.entities.values():
+    if dataset.card and dataset.card not in dataset.entities.values():
         known = ", ".join(dataset.entities.values())
         problems.append(
             f"dataset: got card {dataset.card!r}, expected the column of one of its entities "
