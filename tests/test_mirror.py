@@ -35,6 +35,7 @@ ELSEWHERE = {
     "ingest/files": "ingest/test_sources",
     "ingest/formats": "ingest/test_sources",
     "layout": "ingest/test_layouts",
+    "ingest/hashes": "ingest/test_pipeline",
     "ingest/lines": "ingest/test_sources",
     "ingest/nested": "ingest/test_layouts",
     "ingest/records": "ingest/test_sources",
