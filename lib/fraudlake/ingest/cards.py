@@ -24,6 +24,8 @@ _WITH_EXPONENT = r"(?<=(?<!\d)\d\.\d{5,17})\d(?=\d*[eE]\+?1[2-8](?!\d))"
 # Types of columns whose values may be one: others are too small, or no number.
 WHAT_MAY_BE_ONE = ("string", "bigint", "double", "decimal(18,2)")
 EXPECTED = "no card number (`token: true` on the column, if these are numbers of your own)"
+# Its 32 digits are no card's, though those of some groups together may pass as one's.
+_UUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 _ESCAPED_DIGIT = r"\\u003(\d)"
 # More runs of digits than anybody writes into one text: replacing each card number among them would
 # take a time that grows with the square of its length.
@@ -70,11 +72,13 @@ def mask(text: Column) -> Column:
 def holds_card_number(text: Column) -> Column:
     """True where the text is, or holds as a word of its own, a card number; null where it is null.
 
-    Digits inside a longer word do not count: hexadecimal keys are full of them.
+    Digits inside a longer word do not count, nor those of a UUID: hexadecimal keys are full of
+    them.
     """
     from pyspark.sql import functions as F
 
-    return text.rlike(_LONG_ENOUGH) & (F.size(_numbers(text, "[0-9A-Za-z]")) > 0)
+    held = F.size(_numbers(text, "[0-9A-Za-z]")) > 0
+    return text.rlike(_LONG_ENOUGH) & ~text.rlike(_UUID) & held
 
 
 def is_card_number(value: Column) -> Column:
@@ -103,8 +107,12 @@ def found_in(value: object) -> bool:
     --------
     >>> found_in("paid by 4111 1111 1111 1111"), found_in(-4111111111111111.5), found_in("f411")
     (True, True, False)
+    >>> found_in("41111111-1111-1111-b44f-3164fffdcaf1")
+    False
     """
     if isinstance(value, str):
+        if re.match(_UUID, value):
+            return False
         candidates = (
             re.sub("[ -]", "", match[1])
             for length in _LENGTHS
