@@ -3,7 +3,8 @@
 import pytest
 from tests.conftest import ROOT
 
-from fraudlake.datasets import Column, load_dataset
+from fraudlake.columns import Column
+from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError
 from fraudlake.writing import Writing
 

@@ -23,6 +23,9 @@ reports stream
 registry scoring service names
 ingest features models simulate
 datasets
+verdicts
+feeds
+columns
 reserved writing
 lake launch
 session

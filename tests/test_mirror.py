@@ -9,6 +9,7 @@ LIBRARY, TESTS = ROOT / "lib" / "fraudlake", ROOT / "tests"
 # A module, or all of a folder, without a test file of its name → the one that tests it.
 ELSEWHERE = {
     "cli": "test_job",
+    "columns": "test_datasets",
     "errors": "test_config",
     "session": "test_job",
     "features/definition/blocks": "features/definition/test_feature_set",
@@ -32,6 +33,8 @@ ELSEWHERE = {
     "features/table/files": "features/table/test_build",
     "features/table/layout": "features/table/test_increment",
     "features/table/notes": "features/table/test_build",
+    "feeds": "test_datasets",
+    "ingest/counts": "ingest/test_pipeline",
     "ingest/files": "ingest/test_sources",
     "ingest/formats": "ingest/test_sources",
     "layout": "ingest/test_layouts",

@@ -3,163 +3,22 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from fraudlake import instants, layout, reserved, resources, words, writing
+from fraudlake import reserved, resources, words
+from fraudlake.columns import Column
 from fraudlake.config import explain
 from fraudlake.errors import ConfigError
+from fraudlake.feeds import TX_REF, Feed, with_ref
+from fraudlake.verdicts import Verdicts
 
 EVENT_COLUMNS = ("tx_id", "event_time", "amount")
-TX_REF = "tx_ref"  # beside the number of an id that is text: the text
-LARGEST_ID = 2**63 - 1
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 
-class Ranges(BaseModel):
-    """A table of ranges of IP addresses that a user brings, and its column that is wanted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    file: str = Field(
-        description="CSV with a header, or Parquet: a path from this YAML's folder, or a URI that "
-        "all workers see; with the `first` and `last` address of a range, or `cidr`, and the column"
-    )
-    column: str = Field(description="what is wanted, such as country")
-
-    @field_validator("file")
-    @classmethod
-    def _beside_the_yaml(cls, value: str, info: Any) -> str:
-        path = Path((info.context or {}).get("folder", ""), value)
-        if value.endswith((".csv", ".parquet")) and ("://" in value or path.exists()):
-            return value if "://" in value else str(path.absolute())
-        raise ValueError(
-            "a .csv or .parquet file that exists, its path from the folder of the YAML"
-        )
-
-
-class Secret(BaseModel):
-    """Where the secret is that hashes are made by; it is in no YAML."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    env: str | None = Field(None, description="name of an environment variable")
-    file: str | None = Field(None, description="a file: a path from this YAML's folder")
-
-    @field_validator("file")
-    @classmethod
-    def _beside_the_yaml(cls, value: str | None, info: Any) -> str | None:
-        folder = (info.context or {}).get("folder", "")
-        return value and str(Path(folder, value).absolute())
-
-    @model_validator(mode="after")
-    def _one(self) -> Secret:
-        if bool(self.env) == bool(self.file):
-            raise ValueError("env or file, one of the two")
-        return self
-
-
-class Column(writing.Writing):
-    """One column of the typed table, the raw field that it comes from, and how that is written."""
-
-    source: writing.Fields = Field(
-        description="field of the raw record: a name or a path to it, a.b[0].c; of a list the "
-        "texts are joined by a space"
-    )
-    type: Literal["bigint", "int", "double", "boolean", "string", "timestamp", "decimal(18,2)"]
-    required: bool = True
-    minimum: float | None = Field(None, description="smallest value allowed, itself included")
-    maximum: float | None = Field(None, description="largest value allowed, itself included")
-    values: tuple[str, ...] | None = Field(None, description="the only values allowed")
-    token: bool = Field(
-        False,
-        description="true: its long numbers are the bank's own, none is a card's; not searched for "
-        "card numbers",
-    )
-    hash: bool = Field(
-        False,
-        description="true: the text is replaced by its hash before anything else sees it, by the "
-        "data set's `secret`",
-    )
-    repeats: Literal["in_file", "everywhere"] | None = Field(
-        None,
-        description="on a tx_id that is text: which equal records are payments of their own, those "
-        "in one file or those in several too; left out: none, all are one payment",
-    )
-    subnet: int | None = Field(
-        None,
-        ge=8,
-        le=32,
-        description="keep the network of an IP address, its first so many bits (IPv6: 48); null "
-        "where the text is no address",
-    )
-    ranges: Ranges | None = Field(
-        None, description="keep what a table of ranges says of an IP address; null where nothing"
-    )
-
-    @model_validator(mode="after")
-    def _keys_fit(self) -> Column:
-        writing.raised(self.problems(self.type))
-        bounded = self.minimum is not None or self.maximum is not None
-        if bounded and self.type in ("boolean", "string", "timestamp"):
-            raise ValueError(f"minimum and maximum on numbers only, not on a {self.type}")
-        more = self.values or self.subnet or self.ranges or several(self.source)[1:]
-        if self.hash and (self.type != "string" or more):
-            raise ValueError("hash on a string of one field, without values, subnet and ranges")
-        derived = [name for name in ("subnet", "ranges") if getattr(self, name)]
-        if derived and (self.type != "string" or self.required or self.values or derived[1:]):
-            raise ValueError(
-                f"{' and '.join(derived)} on a string that is not required and has no list of "
-                "values, and one of the two"
-            )
-        return self
-
-
-class KnownAt(writing.Times, writing.Nulls):
-    """The raw field with the time at which a label became known, and how that is written."""
-
-    source: writing.Fields
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, value: Any) -> Any:
-        return value if isinstance(value, (dict, KnownAt)) else {"source": value}
-
-    @model_validator(mode="after")
-    def _keys_fit(self) -> KnownAt:
-        writing.raised(self.time_problems())
-        return self
-
-
-class Label(writing.Flags):
-    """Where the label is and when it becomes known."""
-
-    source: writing.Fields = Field(
-        description="raw field that says fraud (1, true) or not (0, false)"
-    )
-    unknown: writing.Words = Field(
-        None, description="words for a verdict that is not there yet: no label, and no fault"
-    )
-    known_at: KnownAt | None = Field(
-        None,
-        description="raw field with the time it became known; with the keys of a time, "
-        "{source: closed, unit: ms}",
-    )
-    delay: instants.Duration = Field(
-        description="after this long a label is mature; also known_at − event_time where no "
-        "field gives known_at"
-    )
-
-    @model_validator(mode="after")
-    def _words_fit(self) -> Label:
-        writing.raised(self.flag_problems(self.unknown or ()))
-        return self
-
-
-class Dataset(BaseModel):
+class Dataset(Feed):
     """One data set: format, columns, entities, label.
 
     `columns` maps each column of `transactions` to a raw field; it must hold `tx_id` (bigint, or
@@ -169,33 +28,12 @@ class Dataset(BaseModel):
     precision, and whose frauds take it out of the test; where there is none, neither is done.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = ""
-    format: str = Field(description="of its files: a module of `fraudlake.ingest.formats`")
-    files: layout.Files = Field(
-        layout.Files.model_validate({}), description="how its files of text are written"
-    )
-    record: layout.Record | None = Field(
-        None, description="where in a message the payment lies, and which messages hold one"
-    )
-    timezone: writing.Zone = "UTC"
-    nulls: writing.Words = Field(
-        None, description="words that stand for a missing value in every column without its own"
-    )
     columns: dict[str, Column]
     entities: dict[str, str]
     card: str | None = None
-    label: Label | None = None
-    secret: Secret | None = Field(None, description="what columns with `hash: true` are hashed by")
-    ignore: tuple[str, ...] = Field((), description="raw fields that are dropped at the door")
-
-    @field_validator("format")
-    @classmethod
-    def _format(cls, value: str) -> str:
-        if value not in resources.formats():
-            raise ValueError(f"one of {', '.join(resources.formats())}")
-        return value
+    verdicts: dict[str, Verdicts] = Field(
+        {}, description="feeds of verdicts about its transactions, by the source they are in labels"
+    )
 
     @field_validator("columns")
     @classmethod
@@ -225,9 +63,7 @@ class Dataset(BaseModel):
         ]
         if problems := problems + reserved.COLUMNS.problems(value):
             raise ConfigError(problems)
-        # First, as of the columns of one field the first is read back from a table of columns.
-        of_text = "tx_id" in value and value["tx_id"].type == "string"
-        return {TX_REF: value["tx_id"], **value} if of_text else value
+        return with_ref(value)
 
     @field_validator("entities")
     @classmethod
@@ -236,27 +72,12 @@ class Dataset(BaseModel):
             raise ConfigError(problems)
         return value
 
-    @model_validator(mode="after")
-    def _laid_out(self) -> Dataset:
-        problems = [
-            f"files.{key}: got format {self.format}, expected csv with it"
-            for key, field in sorted(layout.Files.model_fields.items())
-            if getattr(self.files, key) != field.default
-            if self.format != "csv" and (key != "encoding" or self.format != "jsonl")
-        ]
-        if self.format == "csv" and self.record and self.record.path:
-            problems.append(
-                f"record.path: got {self.record.path!r}, expected none: records of CSV are flat"
-            )
-        if bool(self.secret) != bool(self.hashed()):
-            given = "one and no column" if self.secret else f"none and {', '.join(self.hashed())}"
-            problems.append(
-                f"secret: got {given} with hash: true, expected both: the secret's "
-                "{env: NAME} or {file: PATH}, and columns that are hashed by it"
-            )
-        if problems:
-            raise ConfigError(problems)
-        return self
+    @field_validator("verdicts")
+    @classmethod
+    def _verdicts(cls, value: dict[str, Verdicts]) -> dict[str, Verdicts]:
+        if wrong := [name for name in value if not _NAME.fullmatch(name)]:
+            raise ConfigError([f"got {name}, expected letters, digits and _" for name in wrong])
+        return {name: feed.model_copy(update={"name": name}) for name, feed in value.items()}
 
     @model_validator(mode="after")
     def _complete(self) -> Dataset:
@@ -276,6 +97,10 @@ class Dataset(BaseModel):
                     f"entities and card to name columns, and none of {', '.join(EVENT_COLUMNS)}; "
                     f"{name} is not one"
                 )
+        for name, feed in self.verdicts.items():
+            if feed.columns["tx_id"].type != self.columns["tx_id"].type:
+                kind = self.columns["tx_id"].type
+                raise ValueError(f"verdicts.{name}.columns.tx_id of type {kind}, as its own")
         return self
 
     def column_types(self) -> dict[str, str]:
@@ -292,29 +117,9 @@ class Dataset(BaseModel):
         ref = {TX_REF: "string"} if TX_REF in self.columns else {}
         return ref | self.entity_types()
 
-    def hashed(self) -> list[str]:
-        """Names of the columns that hold hashes in place of what the feed has."""
-        return [name for name, column in self.columns.items() if column.hash]
-
-    def required_fields(self) -> list[str]:
-        """Names of the raw fields without which a record is no transaction."""
-        columns = [column for column in self.columns.values() if column.required]
-        return list(dict.fromkeys(field for column in columns for field in several(column.source)))
-
-    def raw_fields(self) -> list[str]:
-        """Names of all raw fields that are read."""
-        sources = [column.source for column in self.columns.values()]
-        if self.label:
-            sources.append(self.label.source)
-            sources += [self.label.known_at.source] if self.label.known_at else []
-        if self.record:
-            sources += self.record.where
-        return list(dict.fromkeys(field for source in sources for field in several(source)))
-
-
-def several(source: str | tuple[str, ...]) -> tuple[str, ...]:
-    """The names of the fields that a value is made of."""
-    return (source,) if isinstance(source, str) else source
+    def trust(self) -> dict[str, int]:
+        """Source of labels → how much it is trusted; its own, with every payment, the least."""
+        return {self.name: 0} | {name: feed.trust for name, feed in self.verdicts.items()}
 
 
 def load_dataset(name: str) -> Dataset:

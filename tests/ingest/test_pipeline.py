@@ -15,9 +15,10 @@ from pyspark.sql import functions as F
 from tests.ingest.conftest import SHOP
 
 from fraudlake import job
-from fraudlake.datasets import LARGEST_ID, load_dataset
+from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.features.kernels import xxhash
+from fraudlake.feeds import LARGEST_ID
 from fraudlake.ingest import checks, ingest, pipeline, sources
 from fraudlake.ingest.values import reading
 from fraudlake.lake import Lake
@@ -295,23 +296,41 @@ def feed(lake, tmp_path, shop):
 def test_the_same_transaction_again_and_again(lake, feed):
     first = good(1, fraud=None, known=None)
     assert feed("one", first, first) == ([1, 1, 0, 0], [])
-    # The label comes later, then once more with another one, and with other content.
+    # The label comes later, then two statements more, and other content.
     assert feed("two", first | {"fraud": "0"}) == ([0, 1, 0, 1], [])
-    counts, reasons = feed(
-        "three",
+    more = [
         first,
         first | {"fraud": "0"},
         first | {"fraud": "1"},
         first | {"fraud": "0", "known": "2018-05-05"},
         first | {"customer": "5"},
-    )
-    assert counts == [0, 2, 3, 0]
-    stands = "tx_id: stands already with other content"
-    differing = ("customer_id", "is_fraud", "known_at")
-    assert sorted(reasons) == [f"{stands} ({name})" for name in differing]
-    assert lake.read(LABELS).count() == 1
-    assert lake.read(QUARANTINE).count() == 3
+    ]
+    stands = ["tx_id: stands already with other content (customer_id)"]
+    assert feed("three", *more) == ([0, 4, 1, 2], stands)
+    assert feed("four", *more) == ([0, 4, 1, 0], stands)
+    said = lake.read(LABELS).sort("known_at").select("is_fraud").collect()
+    assert [row[0] for row in said] == [False, False, True]
+    assert lake.read(QUARANTINE).count() == 2
     assert lake.properties(TRANSACTIONS)["dataset"] == "shop"
+
+
+def test_labels_that_contradict(lake, feed):
+    """At one time, or in one file without a time; in a later file it is a correction."""
+    known = {"fraud": "0", "known": "2018-05-05"}
+    contrary = ["tx_id: stands already with other content (is_fraud)"]
+    assert feed("one", good(1, **known), good(1, **known | {"fraud": "1"})) == (
+        [1, 0, 1, 1],
+        contrary,
+    )
+    unsaid = {"fraud": "0", "known": None}
+    assert feed("two", good(2, **unsaid), good(2, **unsaid | {"fraud": "1"})) == (
+        [1, 0, 1, 1],
+        contrary,
+    )
+    assert feed("three", good(2, **unsaid | {"fraud": "1"})) == ([0, 1, 0, 1], [])
+    assert (
+        lake.read(LABELS).where("tx_id = 2 AND is_fraud AND known_at > '2026-01-01'").count() == 1
+    )
 
 
 def test_conflicts_follow_the_text_and_take_no_label_and_a_new_delay_makes_none(lake, feed):

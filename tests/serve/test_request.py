@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from fraudlake.datasets import Column, Dataset, load_dataset
+from fraudlake.columns import Column
+from fraudlake.datasets import Dataset, load_dataset
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.features.kernels import xxhash

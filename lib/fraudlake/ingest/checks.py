@@ -11,25 +11,27 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fraudlake.datasets import TX_REF
-from fraudlake.datasets import Column as Field
+from fraudlake.columns import Column as Field
+from fraudlake.columns import Label
+from fraudlake.feeds import TX_REF
 from fraudlake.ingest import addresses, cards
 from fraudlake.ingest.values import reading, time
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from fraudlake.datasets import Dataset
+    from fraudlake.feeds import Feed
     from fraudlake.ingest.values.reading import Written
 
 REPEAT = "_repeat"
+_LABEL = {"is_fraud": "boolean", "known_at": "timestamp"}
 LONGEST_VALUE = 80
 # So many characters of card numbers, masked, are still more than `LONGEST_VALUE`: a separator goes
 # with each digit, and one of six characters of an escaped digit stays.
 _LOOKED_AT = 12 * LONGEST_VALUE
 
 
-def check(raw: DataFrame, dataset: Dataset) -> DataFrame:
+def check(raw: DataFrame, dataset: Feed) -> DataFrame:
     """Type every record and list every reason against it.
 
     Text is trimmed, and empty text is a missing value. Times without an offset are in the data
@@ -65,7 +67,7 @@ def this_minute() -> datetime:
     return datetime.now(UTC).replace(second=0, microsecond=0)
 
 
-def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[Column]]:
+def steps(columns: Sequence[str], dataset: Feed, now: datetime) -> list[list[Column]]:
     """What `checked` selects in turn, from records with these columns."""
     from pyspark.sql import functions as F
 
@@ -109,33 +111,22 @@ def steps(columns: Sequence[str], dataset: Dataset, now: datetime) -> list[list[
         if name != TX_REF and not (column.subnet or column.ranges)  # of tx_id it is told
         for problem in (told[name], *_problems(name, column))
     ]
-    # A literal: each query has a current_timestamp() of its own, and misses Spark's cache.
-    late = F.col("event_time") > F.lit(now + timedelta(days=1))
-    early = F.col("event_time") < F.lit(time.EARLIEST).cast("timestamp")
-    problems += [
-        _problem("event_time", late, "a time no later than a day from now"),
-        _problem("event_time", early, f"a time from {time.EARLIEST} on"),
-    ]
-    problems += [told[name] for name in ("is_fraud", "known_at") if name in written]
-    known_at = F.lit(None).cast("timestamp")
+    times = [name for name in ("event_time", "known_at") if name in dataset.columns]
+    problems += [problem for name in times for problem in _untimely(name, now)]
     if label:
-        known_at = F.col("event_time") + F.lit(label.delay)
-    if label and label.known_at:
-        too_soon = F.col("known_at") < F.col("event_time")
-        problems.append(_problem("known_at", too_soon, "a time not before event_time"))
-        known_at = F.coalesce("known_at", known_at)
-    fraud = F.col("is_fraud") if label else F.lit(None).cast("boolean")
+        problems += [told[name] for name in ("is_fraud", "known_at") if name in written]
+    wrong, said = _statement(label)
+    problems += wrong
     results = [
         *(F.col(name) for name in dataset.columns),
-        fraud.alias("is_fraud"),
-        F.when(fraud.isNotNull(), known_at).alias("known_at"),
+        *(value.alias(name) for name, value in said.items() if name not in dataset.columns),
         *carried,
         _rendered(F.array_compact(F.array(*problems))).alias("reasons"),
     ]
     return [split, values, results]
 
 
-def repeats(raw: DataFrame, dataset: Dataset) -> DataFrame:
+def repeats(raw: DataFrame, dataset: Feed) -> DataFrame:
     """Records with what tells equal ones apart behind their ids, as the data set says.
 
     They are equal where all is that the data set reads. Which of them is the first does not matter,
@@ -153,14 +144,14 @@ def repeats(raw: DataFrame, dataset: Dataset) -> DataFrame:
     return raw.withColumn(REPEAT, F.concat(*place, again))
 
 
-def event_time(records: DataFrame, dataset: Dataset) -> Column:
+def event_time(records: DataFrame, dataset: Feed) -> Column:
     """Event time of records as `sources.read` gives them; null where it cannot be read."""
     how = dataset.columns["event_time"]
     text = reading.text(how, records["fields"], dataset)
     return time.expression(text, how, dataset.timezone, this_minute())
 
 
-def quarantine_rows(bad: DataFrame, dataset: Dataset) -> DataFrame:
+def quarantine_rows(bad: DataFrame, dataset: Feed) -> DataFrame:
     """Rows of the table `quarantine`; card numbers in them are masked.
 
     Parameters
@@ -244,6 +235,34 @@ def _problems(name: str, column: Field) -> list[Column]:
         held = cards.holds_card_number(text) if is_text else cards.is_card_number(value)
         problems.append(_problem(name, held, cards.EXPECTED, F.lit("a card number")))
     return problems
+
+
+def _statement(label: Label | None) -> tuple[list[Column], dict[str, Column]]:
+    """What can be wrong with a label beside its types, and its two columns."""
+    from pyspark.sql import functions as F
+
+    if label is None:
+        return [], {name: F.lit(None).cast(kind) for name, kind in _LABEL.items()}
+    problems, known_at = [], F.col("event_time") + F.lit(label.delay)
+    if label.known_at:
+        too_soon = F.col("known_at") < F.col("event_time")
+        problems.append(_problem("known_at", too_soon, "a time not before event_time"))
+        known_at = F.coalesce("known_at", known_at)
+    fraud = F.col("is_fraud")
+    return problems, {"is_fraud": fraud, "known_at": F.when(fraud.isNotNull(), known_at)}
+
+
+def _untimely(name: str, now: datetime) -> list[Column]:
+    """A time that is out of what is believed."""
+    from pyspark.sql import functions as F
+
+    # A literal: each query has a current_timestamp() of its own, and misses Spark's cache.
+    late = F.col(name) > F.lit(now + timedelta(days=1))
+    early = F.col(name) < F.lit(time.EARLIEST).cast("timestamp")
+    return [
+        _problem(name, late, "a time no later than a day from now"),
+        _problem(name, early, f"a time from {time.EARLIEST} on"),
+    ]
 
 
 def lower_bound(name: str, column: Field) -> tuple[float | None, str]:

@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fraudlake.datasets import Dataset
 from fraudlake.errors import ConfigError
+from fraudlake.feeds import Feed
 from fraudlake.ingest.values import word
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _BYTES = 16
 _SHORTEST = 16
 
 
-def secret(dataset: Dataset) -> bytes:
+def secret(dataset: Feed) -> bytes:
     """The secret that a data set names.
 
     Raises
@@ -59,7 +59,7 @@ def of_text(text: str, key: bytes) -> str:
     return hmac.digest(key, text.encode(), "sha256")[:_BYTES].hex()
 
 
-def hashed(records: DataFrame, dataset: Dataset) -> DataFrame:
+def hashed(records: DataFrame, dataset: Feed) -> DataFrame:
     """Records as `sources.read` gives them, in place of plain texts their hashes.
 
     In `raw` too, wherever the text stands there as it stands in the field; numbers that look like

@@ -13,7 +13,7 @@ from fraudlake.ingest.checks import quoted
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from fraudlake.datasets import Dataset
+    from fraudlake.feeds import Feed
 
 _NAMES_SHOWN = 80
 
@@ -119,7 +119,7 @@ def parse(
     )
 
 
-def json_objects(dataset: Dataset, folders: Collection[str] = ()) -> Syntax:
+def json_objects(dataset: Feed, folders: Collection[str] = ()) -> Syntax:
     """Each line is a JSON object, or a message around one.
 
     The record is put into an object that ends with a field of ours: Spark stops reading where a

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType, StructType
 
-    from fraudlake.datasets import Dataset
+    from fraudlake.feeds import Feed
 
 
 def rooted(name: str) -> tuple[bool, str]:
@@ -23,7 +23,7 @@ def rooted(name: str) -> tuple[bool, str]:
     return name.startswith(layout.ROOT), name.removeprefix(layout.ROOT)
 
 
-def heads(dataset: Dataset) -> list[str]:
+def heads(dataset: Feed) -> list[str]:
     """Names that a payment's own fields may have and be known: whole, in part, or ignored."""
     whole = dataset.record is None or dataset.record.path is None
     known: list[str] = []
@@ -34,7 +34,7 @@ def heads(dataset: Dataset) -> list[str]:
     return list(dict.fromkeys(known))
 
 
-def passed(fields: Column, dataset: Dataset, there: Column | None = None) -> Column:
+def passed(fields: Column, dataset: Feed, there: Column | None = None) -> Column:
     """True for records that are no payments, by what the data set's `where` says.
 
     Parameters
@@ -68,7 +68,7 @@ def in_struct(value: Column | None, kind: StructType, name: str) -> tuple[Column
     return _walk(value, kind, [name]) or _walk(value, kind, layout.steps(name))
 
 
-def open_maps(rows: DataFrame, message: Column, dataset: Dataset) -> DataFrame:
+def open_maps(rows: DataFrame, message: Column, dataset: Feed) -> DataFrame:
     """Messages that are maps of variants with their payments: a row for each that an array holds.
 
     Text that is JSON counts as what it says.
@@ -98,7 +98,7 @@ def open_maps(rows: DataFrame, message: Column, dataset: Dataset) -> DataFrame:
     return rows.select("*", payment.alias("payment"), nothing.alias("nothing"))
 
 
-def open_structs(rows: DataFrame, kind: StructType, dataset: Dataset) -> DataFrame | None:
+def open_structs(rows: DataFrame, kind: StructType, dataset: Feed) -> DataFrame | None:
     """As `open_maps`, of structs in a column `message`; None where no column has the path."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import ArrayType, StructType

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fraudlake.datasets import TX_REF
 from fraudlake.errors import DataError
-from fraudlake.ingest import cards, checks, files, sources
+from fraudlake.feeds import TX_REF
+from fraudlake.ingest import checks, counts, files, sources, statements
 from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
-from fraudlake.lake.tables import LABELS, METRICS, NOT_NEGATIVE, QUARANTINE, TRANSACTIONS
+from fraudlake.lake.tables import (
+    LABELS,
+    METRICS,
+    NOT_NEGATIVE,
+    QUARANTINE,
+    TABLES,
+    TRANSACTIONS,
+    Table,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from fraudlake.datasets import Dataset
 
-_WORDS_SHOWN = 1000
+_SAID = ("source", "is_fraud", "known_at", "source_file")
 
 
 def ingest(
@@ -36,7 +43,8 @@ def ingest(
     content), or goes to quarantine. The same input again adds nothing; a run that was cut off is
     completed by running it again. Messages that hold no payment, as `record.where` says, are passed
     over. Of records with one `tx_id` and different content the first
-    stands: the table's, else the first by file name and then by text.
+    stands: the table's, else the first by file name and then by text. A label that says other than
+    the one before is a statement of its own (`statements.settled`).
 
     Parameters
     ----------
@@ -61,18 +69,18 @@ def ingest(
     _require_dataset(lake, dataset)
     with files.readable():
         raw = sources.read(lake.spark, dataset, path, properties, avro)
-        records, passed = _volume(raw)
+        records, passed = counts.volume(raw)
     if passed is not None:
         raw = raw.where("NOT passed_over").drop("passed_over")
     checked = checks.check(checks.repeats(raw, dataset), dataset)
     with cached(classify(lake, checked, dataset)) as outcome:
         with files.readable():
-            counts = _count(outcome)
-        absent = _absent_fields(counts, records - (passed or 0))
-        _require_fields(dataset, absent, list(counts["unknown"]))
+            found = counts.count(outcome)
+        absent = counts.absent_fields(found, records - (passed or 0))
+        counts.require_fields(dataset, absent, list(found["unknown"]))
         _create_tables(lake, dataset)
-        written = _write(lake, outcome, dataset, counts["status"])
-    duplicates, rejected = counts["status"]["duplicate"], counts["status"]["rejected"]
+        written = _write(lake, outcome, dataset, found["status"])
+    duplicates, rejected = found["status"]["duplicate"], found["status"]["rejected"]
     if records != written["transactions"] + duplicates + rejected + (passed or 0):
         raise DataError(
             f"ingest: got {records} records in and {written['transactions']} transactions, "
@@ -86,8 +94,8 @@ def ingest(
         "quarantine": rejected,
         **({} if passed is None else {"passed_over": passed}),
         "labels": written["labels"],
-        "reasons": dict(counts["reason"]),
-        "unknown_fields": list(counts["unknown"]),
+        "reasons": dict(found["reason"]),
+        "unknown_fields": list(found["unknown"]),
         "absent_fields": absent,
     }
 
@@ -99,14 +107,19 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     -------
     DataFrame
         One row a record: the typed columns, `source_file`, `_status` (new, duplicate, rejected),
-        `reasons`, `raw` (null unless rejected), `_statement` (struct<is_fraud, known_at>, on the
-        first record of a transaction whose label is not in the lake yet), `unknown`, `absent`.
+        `reasons`, `raw` (null unless rejected), `_statements` (array<struct<known_at, source,
+        is_fraud>>, on the first record of a transaction: what `labels` does not hold yet),
+        `unknown`, `absent`.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     good = F.size("reasons") == 0
-    label = F.when(F.col("is_fraud").isNotNull(), F.struct("is_fraud", "known_at"))
+    presumed = statements.presumed(dataset)
+    told = F.when(F.col("known_at") != presumed, F.col("known_at"))
+    label = F.struct(
+        F.lit(dataset.name).alias("source"), "is_fraud", told.alias("known_at"), "source_file"
+    )
     # Rejected records travel beside the good ones, spread by their text, so one shuffle serves all.
     place = F.when(good, F.col("tx_id")).otherwise(F.xxhash64("source_file", "raw"))
     rows = checked.select(
@@ -114,7 +127,7 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
         good.alias("_good"),
         place.alias("_place"),
         F.struct(*dataset.columns).alias("_content"),
-        label.alias("_label"),
+        F.when(F.col("is_fraud").isNotNull(), label).alias("_label"),
     )
     rows = _beside_existing(lake, rows, dataset)
     same_place = Window.partitionBy("_place", "_good")
@@ -124,11 +137,16 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     whole = ordered.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     rows = rows.withColumn("_accepted", F.coalesce("_existing", F.first("_content").over(ordered)))
     rows = rows.withColumn("_same", F.col("_accepted").eqNullSafe(F.col("_content")))
-    first_label = F.first(F.when(F.col("_same"), F.col("_label")), ignorenulls=True).over(whole)
-    rows = rows.withColumn("_accepted_label", F.coalesce("_existing_label", first_label))
     rows = rows.withColumn("_number", F.row_number().over(ordered))
-
-    rows = rows.withColumn("_differing", F.concat_ws(", ", *_differences(dataset)))
+    said = F.struct(*(F.col("_label")[name].alias(name) for name in _SAID), "_number")
+    run = F.collect_list(F.when(F.col("_same") & F.col("_label").isNotNull(), said)).over(whole)
+    rules = statements.Rules(dataset.name, dataset.trust(), statements.TRUST, datetime.now(UTC))
+    settled = statements.settled(F.col("_run"), F.col("_standing"), presumed, presumed, rules)
+    rows = rows.withColumn("_run", run).withColumn("_settled", settled)
+    contradicts = F.array_contains(F.col("_settled")["contradict"], F.col("_number"))
+    label_differs = F.when(contradicts, F.lit("is_fraud"))
+    differing = F.concat_ws(", ", *_differences(dataset), label_differs)
+    rows = rows.withColumn("_differing", differing)
 
     conflict = F.col("_good") & (F.col("_differing") != "")
     sentence = _conflict(dataset)
@@ -143,9 +161,7 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
         .alias("_status"),
         F.when(conflict, F.array(sentence)).otherwise(F.col("reasons")).alias("reasons"),
         F.when(rejected, F.col("raw")).alias("raw"),
-        F.when(
-            F.col("_good") & first & F.col("_existing_label").isNull(), F.col("_accepted_label")
-        ).alias("_statement"),
+        F.when(F.col("_good") & first, F.col("_settled")["new"]).alias("_statements"),
         "unknown",
         "absent",
     )
@@ -172,69 +188,50 @@ def _conflict(dataset: Dataset) -> Column:
     return F.when(other != F.col(TX_REF), shared).otherwise(differs)
 
 
-def _volume(raw: DataFrame) -> tuple[int, int | None]:
-    """How many records there are and how many are passed over; None where none can be."""
-    from pyspark.sql import functions as F
-
-    if "passed_over" not in raw.columns:
-        return raw.count(), None
-    counted = raw.agg(F.count("*"), F.count_if("passed_over")).first()
-    return (counted[0], counted[1]) if counted else (0, 0)
-
-
 def _beside_existing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame:
-    """Adds what the lake holds of a transaction: `_existing` (its content), `_existing_label`."""
+    """Adds what the lake holds: `_existing` (a transaction's content), `_standing` (its labels)."""
     from pyspark.sql import functions as F
 
-    version = lake.version(TRANSACTIONS)
-    if version < 0 or lake.read(TRANSACTIONS).isEmpty():
+    content = rows.schema["_content"].dataType
+    held = {t.name: lake.version(t) for t in (TRANSACTIONS, LABELS) if lake.exists(t)}
+    held = {name: version for name, version in held.items() if lake.rows(TABLES[name], version)}
+    nothing = F.lit(None)
+    if not held:
         return rows.select(
             "*",
-            F.lit(None).cast(rows.schema["_content"].dataType).alias("_existing"),
-            F.lit(None).cast(rows.schema["_label"].dataType).alias("_existing_label"),
+            nothing.cast(content).alias("_existing"),
+            nothing.cast(statements.STANDING).alias("_standing"),
         )
-    lake.create(LABELS)
     # The run's keys go to the history, so that the history does not go through a shuffle. Versions
     # are named because a write to a table drops what is cached of its newest state.
     keys = rows.select("tx_id").where("tx_id IS NOT NULL")
-    contents = (
-        lake.read(TRANSACTIONS, version)
-        .join(keys, "tx_id", "left_semi")
-        .select(F.col("tx_id").alias("_place"), F.struct(*dataset.columns).alias("_existing"))
-    )
-    labels = (
-        lake.read(LABELS, lake.version(LABELS))
-        .where(F.col("source") == dataset.name)
-        .join(keys, "tx_id", "left_semi")
-        .groupBy(F.col("tx_id").alias("_place"))
-        .agg(F.min_by(F.struct("is_fraud", "known_at"), "known_at").alias("_existing_label"))
-    )
-    existing = contents.join(labels, "_place", "left").withColumn("_good", F.lit(True))
-    return rows.join(existing, ["_place", "_good"], "left")
+    place = F.col("tx_id").alias("_place")
+
+    def about(table: Table) -> DataFrame:
+        return lake.read(table, held[table.name]).join(keys, "tx_id", "left_semi")
+
+    found = []
+    if TRANSACTIONS.name in held:
+        whole = F.struct(*dataset.columns).alias("_existing")
+        found.append(about(TRANSACTIONS).select(place, whole))
+    if LABELS.name in held:
+        found.append(statements.standing(about(LABELS), place))
+    existing = found[0] if len(found) == 1 else found[0].join(found[1], "_place", "full")
+    for name, kind in (("_existing", content), ("_standing", statements.STANDING)):
+        if name not in existing.columns:
+            existing = existing.withColumn(name, nothing.cast(kind))
+    return rows.join(existing.withColumn("_good", F.lit(True)), ["_place", "_good"], "left")
 
 
 def _differences(dataset: Dataset) -> list[Column]:
-    """Name of each column in which a record differs from what stands, null where it does not.
-
-    A record without a label contradicts none. A known_at that was computed from the delay is no
-    content: the delay may be set anew.
-    """
+    """Name of each column in which a record differs from what stands, null where it does not."""
     from pyspark.sql import functions as F
 
-    def differs(name: str, a: str, b: str) -> Column:
-        return F.when(~F.col(a)[name].eqNullSafe(F.col(b)[name]), F.lit(name))
+    def differs(name: str) -> Column:
+        same = F.col("_content")[name].eqNullSafe(F.col("_accepted")[name])
+        return F.when(~same, F.lit(name))
 
-    both = F.col("_label").isNotNull() & F.col("_accepted_label").isNotNull()
-    compared = ["is_fraud"]
-    if dataset.label and dataset.label.known_at:
-        compared.append("known_at")
-    return [
-        *[differs(name, "_content", "_accepted") for name in dataset.columns],
-        *[
-            F.when(F.col("_same") & both, differs(name, "_label", "_accepted_label"))
-            for name in compared
-        ],
-    ]
+    return [differs(name) for name in dataset.columns]
 
 
 def _write(
@@ -253,49 +250,13 @@ def _write(
         rows = rows.withColumn("ingested_at", F.lit(datetime.now(UTC)))
         written["transactions"] = lake.insert_missing(TRANSACTIONS, rows)
     if counts["statement"]:
-        rows = outcome.where("_statement IS NOT NULL").select("tx_id", "_statement.*")
-        rows = rows.withColumn("source", F.lit(dataset.name))
+        rows = outcome.select("tx_id", F.explode("_statements").alias("said"))
+        rows = rows.select("tx_id", "said.*")
         written["labels"] = lake.insert_missing(LABELS, rows)
     if counts["rejected"]:
         rows = outcome.where("_status = 'rejected'")
         lake.insert_missing(QUARANTINE, checks.quarantine_rows(rows, dataset))
     return written
-
-
-def _count(outcome: DataFrame) -> dict[str, Counter[str]]:
-    """Records by status, by kind of reason, by unknown field and by absent field, in one pass."""
-    from pyspark.sql import functions as F
-
-    def words(topic: str, column: Column) -> Column:
-        return F.transform(
-            column, lambda word: F.struct(F.lit(topic).alias("topic"), word.alias("word"))
-        )
-
-    statement = F.when(F.col("_statement").isNotNull(), F.lit("statement"))
-    topics = F.concat(
-        words("status", F.array_compact(F.array("_status", statement))),
-        words("reason", F.array_distinct(F.transform("reasons", checks.kind))),
-        words("absent", F.col("absent")),
-        words("unknown", F.col("unknown")),
-    )
-    listed = outcome.select(F.explode(topics).alias("word")).select("word.*")
-    counted = listed.groupBy("topic", "word").count()
-    first = counted.orderBy(F.col("topic") == "unknown", F.desc("count"), "word").limit(
-        _WORDS_SHOWN
-    )
-    first = first.withColumn("word", cards.mask(F.col("word")))  # a field may be named like one
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in first.collect():
-        counts[row["topic"]][row["word"]] += row["count"]
-    return counts
-
-
-def _absent_fields(counts: Mapping[str, Counter[str]], records: int) -> list[str]:
-    """Fields that no readable record has."""
-    readable = records - sum(
-        n for kind, n in counts["reason"].items() if kind.startswith("record: ")
-    )
-    return [name for name, count in counts["absent"].items() if count == readable]
 
 
 def _require_dataset(lake: Lake, dataset: Dataset) -> None:
@@ -306,17 +267,6 @@ def _require_dataset(lake: Lake, dataset: Dataset) -> None:
                 f"dataset: got {dataset.name}, expected {holds}, which the lake {lake.root} "
                 "holds; a lake holds one data set, so name that one or another lake"
             )
-
-
-def _require_fields(dataset: Dataset, absent: Sequence[str], unknown: Sequence[str]) -> None:
-    """Every field that the data set needs is in at least one record."""
-    missing = [name for name in dataset.required_fields() if name in absent]
-    if missing:
-        raise DataError(
-            f"input: got no record with {', '.join(missing)}, expected every field that the data "
-            f"set {dataset.name} needs (there are others: {', '.join(unknown) or 'none'}); correct "
-            "the data set's YAML or the input"
-        )
 
 
 def _create_tables(lake: Lake, dataset: Dataset) -> None:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 from fraudlake import layout
-from fraudlake.datasets import several
+from fraudlake.columns import several
 from fraudlake.errors import DataError
 from fraudlake.ingest import files, nested
 from fraudlake.ingest.checks import quoted
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType
 
-    from fraudlake.datasets import Dataset
+    from fraudlake.feeds import Feed
 
 
-def of_files(rows: DataFrame, dataset: Dataset, folders: Collection[str] = ()) -> DataFrame:
+def of_files(rows: DataFrame, dataset: Feed, folders: Collection[str] = ()) -> DataFrame:
     """Records of files that have columns, as Spark reads them.
 
     Parameters
@@ -33,7 +33,7 @@ def of_files(rows: DataFrame, dataset: Dataset, folders: Collection[str] = ()) -
     return _of_messages(rows, dataset, F.col("_metadata.file_path"), folders)
 
 
-def of_table(rows: DataFrame, dataset: Dataset, path: str) -> DataFrame:
+def of_table(rows: DataFrame, dataset: Feed, path: str) -> DataFrame:
     """Records of a Delta table of raw fields, or of one that has the columns of `transactions`."""
     from pyspark.sql import functions as F
 
@@ -59,7 +59,7 @@ def of_table(rows: DataFrame, dataset: Dataset, path: str) -> DataFrame:
 
 
 def _of_messages(
-    rows: DataFrame, dataset: Dataset, source_file: Column, folders: Collection[str] = ()
+    rows: DataFrame, dataset: Feed, source_file: Column, folders: Collection[str] = ()
 ) -> DataFrame:
     """Records of rows with the raw fields, or with messages around them."""
     from pyspark.sql import functions as F
@@ -102,7 +102,7 @@ def _of_messages(
 
 
 def _fields(
-    dataset: Dataset,
+    dataset: Feed,
     found: Mapping[str, tuple[Column, DataType]],
     source_file: Column,
     folders: Collection[str] = (),
@@ -122,7 +122,7 @@ def _fields(
 
 
 def _columns(
-    dataset: Dataset,
+    dataset: Feed,
     message: Column,
     source_file: Column,
     fields: Column,
@@ -145,7 +145,7 @@ def _columns(
 
 
 def require(
-    columns: list[str], dataset: Dataset, where: str, found: Collection[str] | None = None
+    columns: list[str], dataset: Feed, where: str, found: Collection[str] | None = None
 ) -> None:
     """Every field that a record cannot be without is among the columns, or was found otherwise.
 
@@ -191,7 +191,7 @@ def _decoded(values: pa.Array, codec: str) -> pa.Array:
     return pa.array([t.removeprefix("\ufeff").removesuffix("\r") for t in texts], pa.string())
 
 
-def unknown(names: Iterable[str], dataset: Dataset) -> list[str]:
+def unknown(names: Iterable[str], dataset: Feed) -> list[str]:
     """Names of fields that the data set neither reads nor ignores."""
     known = nested.heads(dataset)
     return [name for name in names if name not in known]

@@ -10,12 +10,12 @@ from fraudlake.options import is_topic
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from fraudlake.datasets import Dataset
+    from fraudlake.feeds import Feed
 
 
 def read(
     spark: SparkSession,
-    dataset: Dataset,
+    dataset: Feed,
     path: str,
     properties: str | None = None,
     avro: str | None = None,
@@ -65,7 +65,7 @@ def read(
 
 def read_stream(
     spark: SparkSession,
-    dataset: Dataset,
+    dataset: Feed,
     path: str,
     max_files_per_batch: int,
     max_records_per_batch: int = 50_000,

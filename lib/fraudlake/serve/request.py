@@ -21,11 +21,13 @@ from pydantic import (
     create_model,
 )
 
+from fraudlake.columns import Column
 from fraudlake.config import explain
-from fraudlake.datasets import LARGEST_ID, TX_REF, Column, Dataset
+from fraudlake.datasets import Dataset
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.features.kernels import xxhash
+from fraudlake.feeds import LARGEST_ID, TX_REF
 from fraudlake.ingest import cards, checks, hashes
 from fraudlake.ingest.values import number, reading, single, time
 from fraudlake.instants import parse_instant

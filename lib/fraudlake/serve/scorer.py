@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from fraudlake.datasets import TX_REF
 from fraudlake.features.state.single import features_of_each
+from fraudlake.feeds import TX_REF
 from fraudlake.models.encoding import to_matrix
 from fraudlake.scoring.apply import reasons_of, scorer_of
 

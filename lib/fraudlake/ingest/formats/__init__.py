@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from fraudlake.datasets import Dataset
+    from fraudlake.feeds import Feed
 
 
 class Format(Protocol):
     """What a module of a format does. Both give the columns of `sources.read`."""
 
-    def read(self, spark: SparkSession, dataset: Dataset, path: str) -> DataFrame:
+    def read(self, spark: SparkSession, dataset: Feed, path: str) -> DataFrame:
         """Records of the files of a path; raises `DataError` where there is none."""
 
     def read_stream(
-        self, spark: SparkSession, dataset: Dataset, path: str, max_files: int
+        self, spark: SparkSession, dataset: Feed, path: str, max_files: int
     ) -> DataFrame:
         """Records of what is there and of what comes later, of so many files at most at a time."""
 

@@ -19,7 +19,7 @@ from fraudlake.lake.frames import union
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from fraudlake.datasets import Dataset
+    from fraudlake.feeds import Feed
 
 _OPENED_AT_ONCE = 16
 _LOOKED_AT = 1 << 16  # bytes
@@ -33,7 +33,7 @@ class Head(NamedTuple):
     codec: str
 
 
-def read(spark: SparkSession, dataset: Dataset, path: str) -> DataFrame:
+def read(spark: SparkSession, dataset: Feed, path: str) -> DataFrame:
     """Records of all files; each may have a header of its own, with every needed field."""
     names = files.names(spark, path, "csv files")
     groups, folders = _by_head(spark, names, dataset), files.folders(names)
@@ -49,7 +49,7 @@ def read(spark: SparkSession, dataset: Dataset, path: str) -> DataFrame:
     )
 
 
-def read_stream(spark: SparkSession, dataset: Dataset, path: str, max_files: int) -> DataFrame:
+def read_stream(spark: SparkSession, dataset: Feed, path: str, max_files: int) -> DataFrame:
     """Records of files as they come, all with the header of those that are there.
 
     One that comes later with another header stops the stream.
@@ -67,14 +67,14 @@ def read_stream(spark: SparkSession, dataset: Dataset, path: str, max_files: int
 
 
 def _parsed(
-    reader: Any, path: str | list[str], head: Head, dataset: Dataset, folders: Collection[str]
+    reader: Any, path: str | list[str], head: Head, dataset: Feed, folders: Collection[str]
 ) -> DataFrame:
     lines = records.of_text(reader, path, head.codec)
     syntax = _syntax(head.header, dataset, folders)
     return parse(lines, syntax, head.header, dataset.files.comment)
 
 
-def _by_head(spark: SparkSession, names: list[str], dataset: Dataset) -> dict[Head, list[str]]:
+def _by_head(spark: SparkSession, names: list[str], dataset: Feed) -> dict[Head, list[str]]:
     """How files begin → those that do; files of blank lines alone go with the first header.
 
     Raises
@@ -94,7 +94,7 @@ def _by_head(spark: SparkSession, names: list[str], dataset: Dataset) -> dict[He
     return groups
 
 
-def _head(spark: SparkSession, name: str, dataset: Dataset) -> Head | None:
+def _head(spark: SparkSession, name: str, dataset: Feed) -> Head | None:
     """The header of a file, its first line that is not blank; None where there is no such line."""
     written, size, line, whole = dataset.files, _LOOKED_AT, None, False
     while line is None and not whole:
@@ -114,7 +114,7 @@ def _head(spark: SparkSession, name: str, dataset: Dataset) -> Head | None:
     return Head(line if written.header else None, codec)
 
 
-def _columns(header: str | None, dataset: Dataset) -> list[str]:
+def _columns(header: str | None, dataset: Feed) -> list[str]:
     """Names of the columns under a CSV header, or those that the data set says.
 
     Raises
@@ -133,7 +133,7 @@ def _columns(header: str | None, dataset: Dataset) -> list[str]:
     return names
 
 
-def _split(header: str, dataset: Dataset, delimiter: str) -> list[str]:
+def _split(header: str, dataset: Feed, delimiter: str) -> list[str]:
     written = dataset.files
     quoting = {"quotechar": written.quote} if written.quote else {"quoting": csv.QUOTE_NONE}
     escape = None if written.escape == written.quote else written.escape
@@ -141,11 +141,11 @@ def _split(header: str, dataset: Dataset, delimiter: str) -> list[str]:
     return [name.strip() for name in next(reader)]
 
 
-def _none_named(columns: Collection[str], dataset: Dataset) -> bool:
+def _none_named(columns: Collection[str], dataset: Feed) -> bool:
     return not set(columns) & set(dataset.raw_fields())
 
 
-def _require(head: Head, dataset: Dataset, where: str, folders: Collection[str]) -> None:
+def _require(head: Head, dataset: Feed, where: str, folders: Collection[str]) -> None:
     """Every needed field is in the header, or a folder gives it."""
     columns, header = _columns(head.header, dataset), head.header
     if header is None:
@@ -161,7 +161,7 @@ def _require(head: Head, dataset: Dataset, where: str, folders: Collection[str])
     records.require(columns, dataset, where, {*columns, *folders})
 
 
-def _syntax(header: str | None, dataset: Dataset, folders: Collection[str]) -> Syntax:
+def _syntax(header: str | None, dataset: Feed, folders: Collection[str]) -> Syntax:
     """How to parse the lines of files with this header.
 
     A line that names every column of the data set is the header of other files, with the columns in
@@ -205,7 +205,7 @@ def _syntax(header: str | None, dataset: Dataset, folders: Collection[str]) -> S
     return Syntax(parsed, fields, broken, unknown, F.lit(absent), passed)
 
 
-def _foreign(header: str, columns: list[str], dataset: Dataset) -> Column:
+def _foreign(header: str, columns: list[str], dataset: Feed) -> Column:
     """True for a line that is the header of other files."""
     from pyspark.sql import functions as F
 

@@ -10,15 +10,15 @@ from fraudlake.ingest.lines import json_objects, parse
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from fraudlake.datasets import Dataset
+    from fraudlake.feeds import Feed
 
 
-def read(spark: SparkSession, dataset: Dataset, path: str) -> DataFrame:
+def read(spark: SparkSession, dataset: Feed, path: str) -> DataFrame:
     """Records of all files."""
     return _records(spark, spark.read, dataset, path, files.names(spark, path, "jsonl files"))
 
 
-def read_stream(spark: SparkSession, dataset: Dataset, path: str, max_files: int) -> DataFrame:
+def read_stream(spark: SparkSession, dataset: Feed, path: str, max_files: int) -> DataFrame:
     """Records of files as they come; the first may come later too.
 
     What the names of folders say is read where there is such a folder already.
@@ -29,7 +29,7 @@ def read_stream(spark: SparkSession, dataset: Dataset, path: str, max_files: int
 
 
 def _records(
-    spark: SparkSession, reader: Any, dataset: Dataset, path: str, names: list[str]
+    spark: SparkSession, reader: Any, dataset: Feed, path: str, names: list[str]
 ) -> DataFrame:
     written = dataset.files
     shown = b"" if written.encoding == "utf-8" or not names else files.beginning(spark, names[0], 4)

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType, StructType
 
-    from fraudlake.datasets import Dataset
+    from fraudlake.feeds import Feed
 
 _NANOS_AS_LONG = "spark.sql.legacy.parquet.nanosAsLong"
 _OPENED_AT_ONCE = 16
 _WHY_APART = re.compile(r"PARQUET_TYPE_ILLEGAL.*NANOS|CANNOT_MERGE_SCHEMAS", re.DOTALL)
 
 
-def read(spark: SparkSession, dataset: Dataset, path: str) -> DataFrame:
+def read(spark: SparkSession, dataset: Feed, path: str) -> DataFrame:
     """Records of all files."""
     names = files.names(spark, path, "parquet files")
     folders = files.folders(names)
@@ -44,7 +44,7 @@ def read(spark: SparkSession, dataset: Dataset, path: str) -> DataFrame:
     return union([records.of_files(rows, dataset, folders) for rows in frames])
 
 
-def read_stream(spark: SparkSession, dataset: Dataset, path: str, max_files: int) -> DataFrame:
+def read_stream(spark: SparkSession, dataset: Feed, path: str, max_files: int) -> DataFrame:
     """Records of files as they come, with the columns of those that are there."""
     expected = "at least one parquet file that shows the columns of those to come"
     names = files.names(spark, path, expected)
@@ -150,7 +150,7 @@ def _told(value: Column, kind: DataType, unsaid: Any) -> Column:
     return value
 
 
-def _require_alike(schemas: Mapping[str, StructType], dataset: Dataset) -> None:
+def _require_alike(schemas: Mapping[str, StructType], dataset: Feed) -> None:
     """Every field has one type in all files, but for numbers of several kinds and empty columns.
 
     Raises

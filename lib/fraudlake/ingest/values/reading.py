@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from fraudlake.datasets import LARGEST_ID, Dataset, KnownAt, Label, several
-from fraudlake.datasets import Column as Field
+from fraudlake.columns import Column as Field
+from fraudlake.columns import KnownAt, Label, several
+from fraudlake.feeds import LARGEST_ID, Feed
 from fraudlake.ingest.values import number, time, word
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 Written = Field | Label | KnownAt
 
 
-def text(how: Written, fields: Column, dataset: Dataset) -> Column:
+def text(how: Written, fields: Column, dataset: Feed) -> Column:
     """The text of a value; of several fields the texts of all, null where one has none."""
     from pyspark.sql import functions as F
 
