@@ -251,3 +251,9 @@ def test_what_is_wrong_is_named(load, old, new, said):
     with pytest.raises(ConfigError) as caught:
         load(GOOD.replace(old, new))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["amount", "weather", "card_id"])
+def test_a_version_is_a_required_column_with_an_order(load, version):
+    with pytest.raises(ConfigError, match="version"):
+        load(GOOD + f"version: {version}\n")

@@ -31,6 +31,12 @@ class Dataset(Feed):
     columns: dict[str, Column]
     entities: dict[str, str]
     card: str | None = None
+    version: str | None = Field(
+        None,
+        description="column that says which of several records about one transaction is the "
+        "newest, such as a time of change, or a status, whose `values` come in their order; left "
+        "out: the first record stands",
+    )
     verdicts: dict[str, Verdicts] = Field(
         {}, description="feeds of verdicts about its transactions, by the source they are in labels"
     )
@@ -101,6 +107,17 @@ class Dataset(Feed):
             if feed.columns["tx_id"].type != self.columns["tx_id"].type:
                 kind = self.columns["tx_id"].type
                 raise ValueError(f"verdicts.{name}.columns.tx_id of type {kind}, as its own")
+        return self
+
+    @model_validator(mode="after")
+    def _versioned(self) -> Dataset:
+        if self.version:
+            column = self.columns.get(self.version)
+            kinds = ("bigint", "int", "timestamp", "string")
+            if self.version in EVENT_COLUMNS or not column or column.type not in kinds:
+                raise ValueError(f"version to name a column of type {', '.join(kinds)}")
+            if not column.required or column.hash:
+                raise ValueError(f"{self.version}, the version, required and not hashed")
         return self
 
     def column_types(self) -> dict[str, str]:

@@ -333,6 +333,58 @@ def test_labels_that_contradict(lake, feed):
     )
 
 
+@pytest.fixture
+def changed(lake, tmp_path, shop):
+    """Ingests records of a data set whose `changed` says which of several is the newest."""
+
+    def fed(folder, *records):
+        (tmp_path / folder).mkdir()
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        (tmp_path / folder / "a").write_text(lines)
+        when = {"source": "changed", "type": "timestamp"}
+        dataset = shop(columns=SHOP["columns"] | {"changed": when}, version="changed")
+        found = ingest(lake, dataset, str(tmp_path / folder))
+        names = ("transactions", "updates", "overtaken", "duplicates", "quarantine", "labels")
+        return [found[name] for name in names]
+
+    return fed
+
+
+def test_the_newest_version_stands(lake, changed):
+    one, two, three = (
+        good(1, amount=amount, changed=f"2018-05-0{day}", fraud=None)
+        for amount, day in (("10", 1), ("11", 2), ("12.50", 3))
+    )
+
+    def stands():
+        return {row["tx_id"]: row["amount"] for row in lake.read(TRANSACTIONS).collect()}
+
+    assert changed("first", one, one) == [1, 0, 0, 1, 0, 0]
+    assert changed("second", three, two) == [0, 1, 1, 0, 0, 0]
+    assert stands() == {1: Decimal("12.50")}
+    version = lake.version(TRANSACTIONS)
+    assert changed("again", three, two, one, three | {"amount": "9"}) == [0, 0, 2, 1, 1, 0]
+    assert lake.version(TRANSACTIONS) == version
+    # Two versions at once, of which the newer brings another label.
+    labelled = [r | {"id": "2", "known": None, "fraud": f} for r, f in ((one, "0"), (two, "1"))]
+    assert changed("both", *labelled) == [1, 0, 1, 0, 0, 2]
+    assert changed("both again", *labelled) == [0, 0, 1, 1, 0, 0]
+    assert stands() == {1: Decimal("12.50"), 2: 11}
+    said = lake.read(LABELS).sort("known_at").collect()
+    assert [(row["tx_id"], row["is_fraud"]) for row in said] == [(2, False), (2, True)]
+    (quarantined,) = lake.read(QUARANTINE).collect()
+    assert quarantined["reasons"] == ["tx_id: 1 stands already with other content (amount)"]
+
+
+def test_versions_that_are_words_come_in_the_order_of_their_values(lake, feed):
+    status = {"source": "channel", "type": "string", "values": ["it's \\new", "{late}", "a"]}
+    changes = {"columns": SHOP["columns"] | {"channel": status}, "version": "channel"}
+    late, new, last = (good(1, channel=word, fraud=None) for word in ("{late}", "it's \\new", "a"))
+    assert feed("one", late, new, **changes)[0] == [1, 0, 0, 0]
+    assert feed("two", last, new, **changes)[0] == [0, 0, 0, 0]
+    assert [row["channel"] for row in lake.read(TRANSACTIONS).collect()] == ["a"]
+
+
 def test_conflicts_follow_the_text_and_take_no_label_and_a_new_delay_makes_none(lake, feed):
     delay = {"source": "fraud", "delay": "3d"}
     known = {"fraud": "1", "known": None}
@@ -389,7 +441,7 @@ def test_a_run_cut_off_between_two_writes_is_completed_by_the_next(
 def test_counts_that_do_not_add_up_are_an_error(lake, feed, monkeypatch):
     monkeypatch.setattr(Lake, "insert_missing", lambda *_: 1)
     with pytest.raises(
-        DataError, match="got 2 records in and 1 transactions, 0 duplicates and 0 rej"
+        DataError, match="got 2 records in and 1 transactions, 0 duplicates, 0 quarantine out"
     ):
         feed("one", good(1), good(2))
 

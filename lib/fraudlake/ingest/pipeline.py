@@ -43,7 +43,8 @@ def ingest(
     content), or goes to quarantine. The same input again adds nothing; a run that was cut off is
     completed by running it again. Messages that hold no payment, as `record.where` says, are passed
     over. Of records with one `tx_id` and different content the first
-    stands: the table's, else the first by file name and then by text. A label that says other than
+    stands: the table's, else the first by file name and then by text; where the data set names a
+    `version`, that with the greatest one. A label that says other than
     the one before is a statement of its own (`statements.settled`).
 
     Parameters
@@ -55,9 +56,11 @@ def ingest(
     -------
     dict
         `records`, `transactions` (new), `duplicates`, `quarantine` (rejected in this run),
-        `passed_over` (where the data set has a `record` block: no payments), `labels`
-        (new statements), `reasons` (kind → records), `unknown_fields` (that the data set does not
-        name, most frequent first), `absent_fields` (that it names and no record has: a label that
+        `updates` and `overtaken` (where it names a `version`: transactions that changed, records
+        older than what stands), `passed_over` (where the data set has a `record` block: no
+        payments), `labels` (new statements), `reasons` (kind → records), `unknown_fields` (that the
+        data set does not name, most frequent first), `absent_fields` (that it names and no record
+        has: a label that
         comes later, or a misspelt name).
 
     Raises
@@ -80,18 +83,25 @@ def ingest(
         counts.require_fields(dataset, absent, list(found["unknown"]))
         _create_tables(lake, dataset)
         written = _write(lake, outcome, dataset, found["status"])
-    duplicates, rejected = found["status"]["duplicate"], found["status"]["rejected"]
-    if records != written["transactions"] + duplicates + rejected + (passed or 0):
+    status = found["status"]
+    updated = (
+        {"updates": written["updates"], "overtaken": status["overtaken"]} if dataset.version else {}
+    )
+    parts = {
+        "transactions": written["transactions"],
+        **updated,
+        "duplicates": status["duplicate"],
+        "quarantine": status["rejected"],
+    }
+    if records != sum(parts.values()) + (passed or 0):
+        told = ", ".join(f"{count} {name}" for name, count in parts.items())
         raise DataError(
-            f"ingest: got {records} records in and {written['transactions']} transactions, "
-            f"{duplicates} duplicates and {rejected} rejected records out, expected the same "
-            "number; run the job again, alone on this lake"
+            f"ingest: got {records} records in and {told} out, expected the same number; run the "
+            "job again, alone on this lake"
         )
     return {
         "records": records,
-        "transactions": written["transactions"],
-        "duplicates": duplicates,
-        "quarantine": rejected,
+        **parts,
         **({} if passed is None else {"passed_over": passed}),
         "labels": written["labels"],
         "reasons": dict(found["reason"]),
@@ -106,10 +116,10 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     Returns
     -------
     DataFrame
-        One row a record: the typed columns, `source_file`, `_status` (new, duplicate, rejected),
-        `reasons`, `raw` (null unless rejected), `_statements` (array<struct<known_at, source,
-        is_fraud>>, on the first record of a transaction: what `labels` does not hold yet),
-        `unknown`, `absent`.
+        One row a record: the typed columns, `source_file`, `_status` (new, update, overtaken,
+        duplicate, rejected), `reasons`, `raw` (null unless rejected), `_statements`
+        (array<struct<known_at, source, is_fraud>>, on the first record of a transaction: what
+        `labels` does not hold yet), `unknown`, `absent`.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -117,8 +127,13 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     good = F.size("reasons") == 0
     presumed = statements.presumed(dataset)
     told = F.when(F.col("known_at") != presumed, F.col("known_at"))
+    # Of versions that differ in the label the later corrects; of one version they contradict.
+    beside = F.concat_ws(" ", "source_file", *([dataset.version] if dataset.version else []))
     label = F.struct(
-        F.lit(dataset.name).alias("source"), "is_fraud", told.alias("known_at"), "source_file"
+        F.lit(dataset.name).alias("source"),
+        "is_fraud",
+        told.alias("known_at"),
+        beside.alias("source_file"),
     )
     # Rejected records travel beside the good ones, spread by their text, so one shuffle serves all.
     place = F.when(good, F.col("tx_id")).otherwise(F.xxhash64("source_file", "raw"))
@@ -133,13 +148,28 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     same_place = Window.partitionBy("_place", "_good")
     # Of payments of one message, which are of one text, the least content comes first.
     unfolded = ["_content"] if dataset.record and "[]" in (dataset.record.path or "") else []
-    ordered = same_place.orderBy("source_file", "raw", *unfolded)
+    version = dataset.version
+
+    def order(content: str) -> Column:
+        return F.expr(_order(dataset).format(row=content))
+
+    newest = [order("_content").desc()] if version else []
+    ordered = same_place.orderBy(*newest, "source_file", "raw", *unfolded)
     whole = ordered.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    rows = rows.withColumn("_accepted", F.coalesce("_existing", F.first("_content").over(ordered)))
+    rows = rows.withColumn("_first", F.first("_content").over(ordered))
+    existing, newer, older = F.col("_existing"), F.lit(False), F.lit(False)
+    if version:
+        newer = F.coalesce(order("_first") > order("_existing"), newer)
+        existing = F.when(~newer, existing)
+    rows = rows.withColumn("_accepted", F.coalesce(existing, "_first"))
+    if version:
+        older = order("_content") < order("_accepted")
     rows = rows.withColumn("_same", F.col("_accepted").eqNullSafe(F.col("_content")))
     rows = rows.withColumn("_number", F.row_number().over(ordered))
     said = F.struct(*(F.col("_label")[name].alias(name) for name in _SAID), "_number")
-    run = F.collect_list(F.when(F.col("_same") & F.col("_label").isNotNull(), said)).over(whole)
+    speaks = (F.col("_same") | older) & F.col("_label").isNotNull()
+    run = F.collect_list(F.when(speaks, said)).over(whole)
+    run = F.reverse(run) if version else run
     rules = statements.Rules(dataset.name, dataset.trust(), statements.TRUST, datetime.now(UTC))
     settled = statements.settled(F.col("_run"), F.col("_standing"), presumed, presumed, rules)
     rows = rows.withColumn("_run", run).withColumn("_settled", settled)
@@ -148,7 +178,7 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     differing = F.concat_ws(", ", *_differences(dataset), label_differs)
     rows = rows.withColumn("_differing", differing)
 
-    conflict = F.col("_good") & (F.col("_differing") != "")
+    conflict = F.col("_good") & F.when(older, contradicts).otherwise(F.col("_differing") != "")
     sentence = _conflict(dataset)
     first = F.col("_number") == 1
     rejected = ~F.col("_good") | conflict
@@ -157,6 +187,8 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
         "source_file",
         F.when(rejected, F.lit("rejected"))
         .when(first & F.col("_existing").isNull(), F.lit("new"))
+        .when(older, F.lit("overtaken"))
+        .when(first & newer, F.lit("update"))
         .otherwise(F.lit("duplicate"))
         .alias("_status"),
         F.when(conflict, F.array(sentence)).otherwise(F.col("reasons")).alias("reasons"),
@@ -165,6 +197,17 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
         "unknown",
         "absent",
     )
+
+
+def _order(dataset: Dataset) -> str:
+    """SQL for what versions are compared by: the value, or its place among those allowed."""
+    place = "{row}." + f"`{dataset.version}`"
+    words = dataset.columns[str(dataset.version)].values
+    if not words:
+        return place
+    escaped = [word.replace("\\", "\\\\").replace("'", "\\'") for word in words]
+    listed = ", ".join(f"'{word}'" for word in escaped).replace("{", "{{").replace("}", "}}")
+    return f"array_position(array({listed}), {place})"
 
 
 def _conflict(dataset: Dataset) -> Column:
@@ -237,18 +280,22 @@ def _differences(dataset: Dataset) -> list[Column]:
 def _write(
     lake: Lake, outcome: DataFrame, dataset: Dataset, counts: Mapping[str, int]
 ) -> dict[str, int]:
-    """Write the three tables; return how many rows were new in the first two.
+    """Write the three tables; return how many rows were new or changed in the first two.
 
     Labels come from all good records, not from the new transactions alone: where an earlier run was
     cut off between two tables, this one adds what is missing.
     """
     from pyspark.sql import functions as F
 
-    written = {"transactions": 0, "labels": 0}
+    written = {"transactions": 0, "updates": 0, "labels": 0}
     if counts["new"]:
         rows = outcome.where("_status = 'new'")
         rows = rows.withColumn("ingested_at", F.lit(datetime.now(UTC)))
         written["transactions"] = lake.insert_missing(TRANSACTIONS, rows)
+    if counts["update"] and dataset.version:
+        rows = outcome.where("_status = 'update'")
+        rows = rows.withColumn("ingested_at", F.lit(datetime.now(UTC)))
+        written["updates"] = lake.update(TRANSACTIONS, rows, _order(dataset))
     if counts["statement"]:
         rows = outcome.select("tx_id", F.explode("_statements").alias("said"))
         rows = rows.select("tx_id", "said.*")

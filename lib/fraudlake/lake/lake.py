@@ -36,7 +36,7 @@ from fraudlake.options import absolute_lake, is_catalog
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+    from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 
     from fraudlake.lake.delta_log import Metadata, State
 
@@ -420,6 +420,37 @@ class Lake:
             if number is not None:
                 return number
             log.info("%s: others wrote meanwhile, once more", self._name(table))
+        raise self._crowded(table)
+
+    def update(self, table: Table, rows: DataFrame, newer: str) -> int:
+        """Put rows in the place of those with their key and a smaller value; return how many.
+
+        Re-run rule: rows that stand with the same value, or a greater one, are left as they are.
+
+        Parameters
+        ----------
+        rows
+            Columns of the table, each key once.
+        newer
+            SQL of what is compared, with `{row}` in place of the row's name.
+        """
+        from delta.exceptions import DeltaConcurrentModificationException
+        from delta.tables import DeltaTable
+
+        target = DeltaTable.forName(self.spark, self.reference(table)).alias("old")
+        same = " AND ".join(f"old.{key} = new.{key}" for key in table.key)
+        columns: dict[str, str | Column] = {
+            name: f"new.{name}" for name in self._columns(table) if name in rows.columns
+        }
+        merge = target.merge(rows.alias("new"), same).whenMatchedUpdate(
+            f"{newer.format(row='new')} > {newer.format(row='old')}", columns
+        )
+        for _ in range(_TRIES):
+            try:
+                with violations.told(self._name(table), table):
+                    return sum(row["num_updated_rows"] for row in merge.execute().collect())
+            except DeltaConcurrentModificationException:
+                log.info("%s: others wrote meanwhile, once more", self._name(table))
         raise self._crowded(table)
 
     def insert_few(self, table: Table, rows: pa.Table) -> int:
