@@ -70,6 +70,11 @@ class Arguments(job.Arguments):
         description="highest share of bad records in a micro-batch of 100 or more; above it the "
         "stream stops and leaves the batch as it is",
     )
+    source_changes: Literal["stop", "skip"] = Field(
+        "stop",
+        description="a Delta table as input, where a commit changes or deletes rows: stop, or skip "
+        "such commits with all that they hold",
+    )
     replay: Annotated[instants.Duration, Field(gt=timedelta(0))] | None = Field(
         None,
         description="back-test: cut the input into slices of this length of event time, in event "
@@ -175,7 +180,7 @@ def records(spark: Any, dataset: Any, args: Arguments, folder: str) -> Any:
     if args.replay is None:
         return sources.read_stream(
             spark, dataset, args.input, args.max_files_per_batch, args.max_records_per_batch,
-            args.kafka, args.avro,
+            args.kafka, args.avro, skip_changes=args.source_changes == "skip",
         )  # fmt: skip
     recorded = sources.read(spark, dataset, args.input, args.kafka, args.avro)
     return replay.slices(recorded, dataset, args.replay, f"{folder}/replay", args.from_, args.to)

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from delta.tables import DeltaTable
 
 from fraudlake.errors import DataError
 from fraudlake.ingest import checks, files, sources
@@ -215,7 +216,7 @@ def test_folders_are_read_with_all_below_and_patterns_too(spark, shop, tmp_path)
 
 
 def delta(spark, path, rows, schema):
-    spark.createDataFrame(rows, schema).write.format("delta").save(path)
+    spark.createDataFrame(rows, schema).write.format("delta").mode("append").save(path)
     return path
 
 
@@ -289,3 +290,25 @@ def test_a_csv_stream_stops_at_another_header(spark, shop, folder, tmp_path):
         streamed(spark, stream, tmp_path)
     with pytest.raises(DataError, match="2 headers"):
         sources.read_stream(spark, shop("csv"), path, 1)
+
+
+def test_a_delta_source_of_which_rows_were_deleted(spark, shop, tmp_path):
+    """It ends the stream in words; passed over, what came before and after is read once."""
+    columns = FIELDS | {"channel": "web"}
+    path, schema = str(tmp_path / "table"), ", ".join(f"{name} string" for name in columns)
+
+    def add():
+        delta(spark, path, [tuple(columns.values())], schema)
+
+    add()
+    add()
+    first = sources.read_stream(spark, shop("parquet"), path, 1)
+    assert streamed(spark, first, tmp_path).count() == 2
+    DeltaTable.forPath(spark, path).delete("id IS NOT NULL")
+    add()
+    stopping = sources.read_stream(spark, shop("parquet"), path, 1)
+    changed = "of which version 2 changes or deletes rows"
+    with pytest.raises(DataError, match=changed), files.readable():
+        streamed(spark, stopping, tmp_path)
+    skipping = sources.read_stream(spark, shop("parquet"), path, 1, skip_changes=True)
+    assert streamed(spark, skipping, tmp_path).count() == 3

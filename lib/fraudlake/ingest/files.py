@@ -21,6 +21,9 @@ _UNREADABLE = re.compile(
 _LOST = re.compile(
     r"not available in Kafka any more;.*?Reason:(.*?)(?:\. SQLSTATE|\n=|$)", re.DOTALL
 )
+_CHANGED = re.compile(
+    r"\[DELTA_SOURCE_(?:TABLE_)?IGNORE_(?:CHANGES|DELETE)\][^\n]*?\bversion (\d+)"
+)
 _ARCHIVE = re.compile(r"(?i)\.(zip|xlsx?|7z|rar|tar|tgz|tar\.\w+)$")
 # What files begin with that are no text, whatever their names.
 _NO_TEXT = {b"PK\x03\x04": "a zip archive", b"7z\xbc\xaf": "an archive", b"Rar!": "an archive"} | {
@@ -148,6 +151,12 @@ def readable() -> Iterator[None]:
             raise DataError(
                 f"input: Kafka no longer has records that were not read yet ({reason}), "
                 "expected every offset since the last batch: docs/operating.md says what to do"
+            ) from error
+        if changed := _CHANGED.search(str(error)):
+            raise DataError(
+                f"input: got a table of which version {changed[1]} changes or deletes rows, "
+                "expected rows to be added alone; source_changes=skip passes over such versions: "
+                "docs/operating.md says what that leaves out"
             ) from error
         match = _UNREADABLE.search(str(error))
         if match is None:

@@ -71,6 +71,7 @@ def read_stream(
     max_records_per_batch: int = 50_000,
     properties: str | None = None,
     avro: str | None = None,
+    skip_changes: bool = False,
 ) -> DataFrame:
     """The same as `read`, as a stream of what is there and of what arrives later.
 
@@ -86,6 +87,8 @@ def read_stream(
         Most records of a topic in one micro-batch.
     properties, avro
         As for `read`.
+    skip_changes
+        Of a Delta table, pass over commits that change or delete rows; else they end the stream.
 
     Returns
     -------
@@ -107,11 +110,11 @@ def read_stream(
         )
         found = lines.parse(values, lines.json_objects(dataset))
     elif files.is_delta(spark, path):
-        rows = files.stream(spark, max_files_per_batch).format("delta").load(path)
+        reader = files.stream(spark, max_files_per_batch).format("delta")
+        rows = reader.option("skipChangeCommits", skip_changes).load(path)
         found = records.of_table(rows, dataset, path)
     else:
-        reader = formats.named(dataset.format)
-        found = reader.read_stream(spark, dataset, path, max_files_per_batch)
+        found = formats.named(dataset.format).read_stream(spark, dataset, path, max_files_per_batch)
     return hashes.hashed(found, dataset)
 
 
