@@ -56,8 +56,8 @@ def paid(lake, shop, tmp_path):
 def said(lake, shop, tmp_path):
     """Brings verdicts in; the counts."""
 
-    def taken(name, text, feed=None, **changes):
-        path = tmp_path / name
+    def taken(folder, text, feed=None, **changes):
+        path = tmp_path / folder
         path.mkdir()
         (path / "a").write_text(text)
         dataset = shop(**changes)
@@ -125,6 +125,8 @@ def test_three_sources_of_one_table(lake, paid, said):
 
 def test_a_verdict_without_a_time_is_known_now_and_once(lake, paid, said):
     paid("one", {"id": "1", "fraud": None})
+    with pytest.raises(DataError, match="dataset: got other, expected shop"):
+        said("none", "", name="other")
     fraud, genuine = ({"tx_id": 1, "verdict": v} for v in ("fraud", "genuine"))
     assert said("a", lines(fraud))[0] == [1, 0, 0, 0, 1, 0]
     assert said("b", lines(fraud))[0] == [0, 1, 0, 0, 0, 0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.feeds import TX_REF
-from fraudlake.ingest import checks, counts, files, sources, statements
+from fraudlake.ingest import checks, counts, files, pipeline, sources, statements
 from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import LABELS, QUARANTINE, TRANSACTIONS
@@ -68,10 +68,12 @@ def feedback(
     Raises
     ------
     DataError
-        A needed field is in no record; files cannot be read; the counts do not add up.
+        The lake holds another data set; a needed field is in no record; files cannot be read; the
+        counts do not add up.
     """
     from pyspark.sql import functions as F
 
+    pipeline.require_dataset(lake, dataset)
     with files.readable():
         raw = sources.read(lake.spark, feed, path, properties, avro)
         records, passed = counts.volume(raw)

@@ -69,9 +69,15 @@ def ingest(
         The lake holds another data set; a needed field is in no record; files cannot be read; the
         counts do not add up.
     """
-    _require_dataset(lake, dataset)
+    require_dataset(lake, dataset)
     with files.readable():
         raw = sources.read(lake.spark, dataset, path, properties, avro)
+    return taken(lake, dataset, raw)
+
+
+def taken(lake: Lake, dataset: Dataset, raw: DataFrame) -> dict[str, Any]:
+    """What `ingest` does with records, as `sources.read` gives them."""
+    with files.readable():
         records, passed = counts.volume(raw)
     if passed is not None:
         raw = raw.where("NOT passed_over").drop("passed_over")
@@ -306,7 +312,8 @@ def _write(
     return written
 
 
-def _require_dataset(lake: Lake, dataset: Dataset) -> None:
+def require_dataset(lake: Lake, dataset: Dataset) -> None:
+    """Raise `DataError` where the lake holds another data set."""
     if lake.exists(TRANSACTIONS):
         holds = lake.properties(TRANSACTIONS).get("dataset", dataset.name)
         if holds != dataset.name:

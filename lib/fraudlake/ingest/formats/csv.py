@@ -70,8 +70,8 @@ def _parsed(
     reader: Any, path: str | list[str], head: Head, dataset: Feed, folders: Collection[str]
 ) -> DataFrame:
     lines = records.of_text(reader, path, head.codec)
-    syntax = _syntax(head.header, dataset, folders)
-    return parse(lines, syntax, head.header, dataset.files.comment)
+    how = syntax(head.header, dataset, folders)
+    return parse(lines, how, head.header, dataset.files.comment)
 
 
 def _by_head(spark: SparkSession, names: list[str], dataset: Feed) -> dict[Head, list[str]]:
@@ -161,7 +161,7 @@ def _require(head: Head, dataset: Feed, where: str, folders: Collection[str]) ->
     records.require(columns, dataset, where, {*columns, *folders})
 
 
-def _syntax(header: str | None, dataset: Feed, folders: Collection[str]) -> Syntax:
+def syntax(header: str | None, dataset: Feed, folders: Collection[str]) -> Syntax:
     """How to parse the lines of files with this header.
 
     A line that names every column of the data set is the header of other files, with the columns in
