@@ -32,16 +32,20 @@ _WHY_APART = re.compile(r"PARQUET_TYPE_ILLEGAL.*NANOS|CANNOT_MERGE_SCHEMAS", re.
 def read(spark: SparkSession, dataset: Feed, path: str) -> DataFrame:
     """Records of all files."""
     names = files.names(spark, path, "parquet files")
+    found = frames(spark, path, names)
+    _require_alike({name: rows.schema for name, rows in found.items()}, dataset)
     folders = files.folders(names)
+    return union([records.of_files(rows, dataset, folders) for rows in found.values()])
+
+
+def frames(spark: SparkSession, path: str, names: list[str]) -> dict[str, DataFrame]:
+    """Rows of all files by the name of one: all at once, or where Spark cannot, kind by kind."""
     if (rows := _at_once(spark, path)) is not None:
-        return records.of_files(rows, dataset, folders)
-    kinds = _kinds(spark, names)
-    frames = [
-        _rows(spark.read, [files.literal(name) for name in kind.members], kind) for kind in kinds
-    ]
-    firsts = [kind.members[0] for kind in kinds]
-    _require_alike({n: rows.schema for n, rows in zip(firsts, frames, strict=True)}, dataset)
-    return union([records.of_files(rows, dataset, folders) for rows in frames])
+        return {names[0]: rows}
+    return {
+        kind.members[0]: _rows(spark.read, [files.literal(name) for name in kind.members], kind)
+        for kind in _kinds(spark, names)
+    }
 
 
 def read_stream(spark: SparkSession, dataset: Feed, path: str, max_files: int) -> DataFrame:
