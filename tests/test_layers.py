@@ -19,7 +19,7 @@ jobs
 cli
 job
 training serve
-reports stream
+profile reports stream
 registry scoring service names
 ingest features models simulate
 datasets

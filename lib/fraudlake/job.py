@@ -143,7 +143,7 @@ def load(name: str) -> dict[str, Any]:
     return runpy.run_path(str(resources.folder("jobs") / f"{name}.py"), run_name=f"jobs.{name}")
 
 
-def call(name: str, spark: Any, **values: Any) -> Result:
+def call(name: str, spark: Any, /, **values: Any) -> Result:
     """Run a job inside a session that is already open; keys as a user types them.
 
     `from` is a Python keyword: pass it as `**{"from": "2018-08-01"}`.

@@ -30,6 +30,8 @@ def test_a_comma_before_three_digits_is_a_question():
     assert "thousands" in found(["1,234", "12,500"]).question
 
 
-@pytest.mark.parametrize("texts", [["c1", "c2"], [], ["10:00"], ["a1", "b1", "c1", "d1", "e1", "f1"]])
+@pytest.mark.parametrize(
+    "texts", [["c1", "c2"], [], ["10:00"], ["a1", "b1", "c1", "d1", "e1", "f1"]]
+)
 def test_what_is_no_number(texts):
     assert found(texts) is None

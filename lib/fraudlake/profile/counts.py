@@ -40,8 +40,8 @@ class Field:
     words, null_words
         Words that look like null, and in how many records they stand.
     whole, number, fine, negative, zero_led
-        Records in which it is a whole number, any number, one with more than two decimals that are
-        not 0, a negative one, a whole one that begins with 0.
+        Records in which it is a whole number of 64 bits, any number, one with more than two
+        decimals that are not 0, a negative one, a whole one that begins with 0.
     cards
         Records in which it is or holds what passes as a card number.
     distinct
@@ -144,18 +144,22 @@ def count(rows: DataFrame, fields: Sequence[str], sample: int) -> list[Field]:
     value = F.when(~no_value, given)
     numeric = F.when(value.rlike(number.PLAIN), value)
     amount = numeric.try_cast("double")
+    # A number is none by the digits of its fraction.
+    broken = numeric.contains(".") | F.lower(numeric).contains("e")
+    held = F.when(broken, cards.is_card_number(numeric.try_cast("decimal(38,2)")))
+    held = F.coalesce(held, ~F.coalesce(broken, F.lit(False)) & cards.holds_card_number(value))
     counted = long.groupBy("field").agg(
         F.count("*").alias("records"),
         F.count_if(F.col("text").isNull()).alias("missing"),
         F.count_if(F.col("text") == "").alias("empty"),
         F.collect_set(F.when(no_value, given)).alias("words"),
         F.count_if(no_value).alias("null_words"),
-        F.count_if(value.rlike(r"^[+-]?\d{1,18}$")).alias("whole"),
+        F.count(F.when(value.rlike(r"^[+-]?\d+$"), value.try_cast("bigint"))).alias("whole"),
         F.count(numeric).alias("number"),
         F.count_if(numeric.rlike(r"\.\d{2}\d*[1-9]\d*$")).alias("fine"),
         F.count_if(amount < 0).alias("negative"),
         F.count_if(value.rlike(r"^[+-]?0\d+$")).alias("zero_led"),
-        F.count_if(cards.holds_card_number(value)).alias("cards"),
+        F.count_if(held).alias("cards"),
         F.approx_count_distinct(value, _ERROR).alias("distinct"),
         F.max(F.length(value)).alias("longest"),
         F.min(value).alias("least"),
@@ -203,7 +207,10 @@ def doubles(rows: DataFrame, fields: Sequence[str]) -> int:
     from pyspark.sql import functions as F
 
     keys = rows.where("corrupt IS NULL").select(
-        *[F.btrim(F.col("fields")[name], F.lit(" \t")).alias(f"k{n}") for n, name in enumerate(fields)]
+        *[
+            F.btrim(F.col("fields")[name], F.lit(" \t")).alias(f"k{n}")
+            for n, name in enumerate(fields)
+        ]
     )
     sizes = keys.groupBy(*keys.columns).count()
     row = sizes.agg(F.sum(F.col("count") - 1)).first()

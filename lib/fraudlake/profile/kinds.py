@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,13 +16,17 @@ from fraudlake.reserved import COLUMNS
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # Words that stand at the beginning of a longer one: customerid, transactiondate.
-_BEGIN = ("customer", "client", "account", "merchant", "terminal", "device", "transaction", "trans",
-          "payment", "amount", "fraud", "card", "user", "name", "dest", "orig")  # fmt: skip
+_BEGIN = (
+    "customer", "client", "account", "merchant", "terminal", "device", "transaction", "trans",
+    "payment", "amount", "fraud", "card", "user", "name", "dest", "orig",
+)  # fmt: skip
 _ID = re.compile(r"^[0-9A-Fa-f]{16,64}$|^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")
 _CODE = re.compile(r"^[A-Za-z]{0,8}[-_.:/]?\d{1,18}[A-Za-z]?$|^[A-Za-z]{2,4}_\w+$")
 TRUE = {"1", "1.0", "true", "yes", "y", "t", "fraud", "fraudulent", "chargeback", "bad", "positive"}
-FALSE = {"0", "0.0", "-1", "-1.0", "false", "no", "n", "f", "genuine", "legit", "legitimate", "good",
-         "normal", "nonfraud", "non-fraud", "not fraud", "negative", "ok"}  # fmt: skip
+FALSE = {
+    "0", "0.0", "-1", "-1.0", "false", "no", "n", "f", "genuine", "legit", "legitimate", "good",
+    "normal", "nonfraud", "non-fraud", "not fraud", "negative", "ok",
+}  # fmt: skip
 _PLAIN = {"1", "1.0", "true", "0", "0.0", "false"}
 _MOST_WORDS = 6
 
@@ -56,7 +60,9 @@ class Seen:
     def time(self) -> times.Form | None:
         """How it is written as a time."""
         texts = [t for t in self.field.texts if len(t) >= 5 and any(map(str.isdigit, t))]
-        return times.found(texts, self.now) if texts and len(texts) == len(self.field.texts) else None
+        return (
+            times.found(texts, self.now) if texts and len(texts) == len(self.field.texts) else None
+        )
 
     @cached_property
     def number(self) -> numbers.Form | None:
@@ -81,6 +87,17 @@ class Seen:
         return 0 < self.field.present == self.field.number and not self.field.zero_led
 
     @property
+    def long(self) -> bool:
+        """Whether its numbers have more digits than a double keeps: ids, no quantities."""
+        ends = self.field.lowest or 0.0, self.field.highest or 0.0
+        return max(map(abs, ends)) >= 2**53
+
+    @property
+    def cut(self) -> bool:
+        """Whether a spreadsheet has cut its long numbers: 4.1E+15."""
+        return any(re.match(r"^\d\.\d+E\+1\d$", text) for text in self.field.texts)
+
+    @property
     def order(self) -> float:
         """Share of neighbours that do not fall."""
         return sum(a <= b for a, b in pairwise(self.values)) / max(len(self.values) - 1, 1)
@@ -98,6 +115,11 @@ class Seen:
         return bool(texts) and sum(bool(_CODE.match(t) or _ID.match(t)) for t in texts) > 0.9 * len(
             texts
         )
+
+    @property
+    def lettered(self) -> bool:
+        """Whether the values have letters."""
+        return all(any(map(str.isalpha, text)) for text in self.field.texts[:1000])
 
     @property
     def hexadecimal(self) -> bool:
@@ -135,11 +157,29 @@ class Seen:
         own = [word for word in self.field.words if word.lower() in PERHAPS_NULLS]
         return [*everywhere, *own] if own and (self.plain or self.time or self.number) else None
 
+    def said(self) -> str:
+        """What the values are, in a few words."""
+        time, number = self.time, self.number
+        by_chance = time and time.number and self.order < 0.9 and "time" not in self.words
+        share = self.field.number / max(self.field.present, 1)
+        kinds = (
+            ("card numbers", self.card_numbers),
+            (f"times{_listed(time.keys if time else {}, 'ISO 8601')}", time and not by_chance),
+            ("yes and no", self.flag),
+            ("whole numbers", self.whole),
+            (f"numbers{_listed(number.keys if number else {})}", self.plain or number),
+            ("UUIDs or hashes", self.hexadecimal),
+            ("codes", self.codes and not share),
+            ("text", not share),
+            (f"text, {share:.0%} numbers", True),
+        )
+        return next(words for words, true in kinds if true)
+
     def typed(self) -> dict[str, Any]:
         """Type of a column and how it is written."""
-        if self.whole and self.field.longest <= 18 and not self.card_numbers:
+        if self.whole and not self.card_numbers:
             return {"type": "bigint"} | self._token()
-        if self.plain and not self.card_numbers:
+        if self.plain and not (self.card_numbers or self.long or self.cut):
             return {"type": "double"} | self._token()
         if self.flag and len(self.few) == 2:
             return {"type": "boolean"} | self.flag_keys()
@@ -153,12 +193,15 @@ class Seen:
         """Type of a column that is told apart, not counted with."""
         if self.card_numbers:
             return {"type": "string", "hash": True}
-        if self.whole and self.field.longest <= 18:
-            return {"type": "bigint"} | self._token()
-        return {"type": "string"} | self._token()
+        return {"type": "bigint" if self.whole else "string"} | self._token()
 
     def _token(self) -> dict[str, bool]:
         return {"token": True} if self.field.cards else {}
+
+
+def _listed(keys: Mapping[str, Any], usual: str = "") -> str:
+    words = ", ".join(f"{key} {value}" for key, value in keys.items()) or usual
+    return f" ({words})" if words else ""
 
 
 def everywhere(fields: Iterable[Field]) -> list[str]:
@@ -181,7 +224,8 @@ def column_name(path: str, taken: Collection[str]) -> str:
     ('unit_price', 'field_2_2')
     """
     steps = [step for step in re.split(r"[.\[\]]+", path) if step and not step.isdigit()]
-    last = re.sub(r"\W+", "_", (steps or [path])[-1], flags=re.ASCII).strip("_").lower()
+    last = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", (steps or [path])[-1])
+    last = re.sub(r"\W+", "_", last, flags=re.ASCII).strip("_").lower()
     name = last if last[:1].isalpha() else f"field_{last}".rstrip("_")
     used = {one.lower() for one in taken} | {"tx_id", "event_time", "amount"}
     if COLUMNS.problems([name]):

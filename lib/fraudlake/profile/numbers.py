@@ -1,4 +1,4 @@
-"""How numbers are written: signs of currencies, decimal commas, groups, negative ones in brackets."""
+"""How numbers are written: signs of currencies, decimal commas, groups, brackets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _SIGNS: tuple[dict[str, Any], ...] = (
     {"thousands": " "},
     {"thousands": "'"},
 )
-_BESIDE = re.compile(r"^[-+(\s]*([^\d\s.,()+-]*)[-+\s]*[\d.,' \u00a0\u202f]+\s*([^\d\s.,()+-]*)[-)\s]*$")
+_BESIDE = re.compile(
+    r"^[-+(\s]*([^\d\s.,()+-]*)[-+\s]*[\d.,' \u00a0\u202f]+\s*([^\d\s.,()+-]*)[-)\s]*$"
+)
 _ONLY_GROUPS = re.compile(r"^\D*\d{1,3}([.,])\d{3}\D*$")
 _COINS = ("kr", "rs", "zł", "kč", "ft", "fr", "r$", "us$")
 _MOST_WORDS = 5
@@ -34,7 +36,7 @@ class Form(NamedTuple):
 
     def value(self, text: str) -> float | None:
         """The number in a text, None where there is none."""
-        number = single.number_of(text, Numbers(**self.keys), None)
+        number = single.number_of(text, Numbers.model_validate(self.keys), None)
         return None if number is None else float(number)
 
 

@@ -104,7 +104,9 @@ def _of_files(spark: SparkSession, path: str, names: Sequence[str]) -> sniff.Wri
     for name, one, _ in heads[1:]:
         fields += one.names
         if (one.format, one.files) != (first.format, first.files):
-            questions.append(f"{name} is written in another way than {heads[0][0]}: which is right?")
+            questions.append(
+                f"{name} is written in another way than {heads[0][0]}: which is right?"
+            )
     if first.format == "jsonl":
         codec = first.files.get("encoding", "utf-8")
         found = of_lines(
@@ -113,7 +115,7 @@ def _of_files(spark: SparkSession, path: str, names: Sequence[str]) -> sniff.Wri
         fields = list(_names(found))
         questions += [
             f"{path} holds up to {most} values, and the first is read: is each a payment "
-            f"(`record: {{path: \"{path}[]\"}}`)?"
+            f'(`record: {{path: "{path}[]"}}`)?'
             for path, most in found.items()
             if most > 1
         ]

@@ -1,4 +1,4 @@
-"""Which field is what: the time, the money, the id, the label, who pays and who is paid.
+"""Which field is what: the time, the money, the label.
 
 Values decide what a field can be, words of its name which of several it is.
 """
@@ -6,10 +6,10 @@ Values decide what a field can be, words of its name which of several it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fraudlake.profile import times
+from fraudlake.profile import numbers, times
 from fraudlake.profile.kinds import FALSE, TRUE, Seen, joined
 from fraudlake.writing import currency_digits
 
@@ -19,37 +19,16 @@ _OTHER_TIME = {"birth", "dob", "signup", "sign", "open", "opened", "expiry", "ex
                "updated", "modified", "closed", "known", "reported", "settled", "ingested",
                "registered", "joined", "chargeback", "first", "last", "received"}  # fmt: skip
 KNOWN = {"known", "closed", "reported", "resolved", "confirmed", "chargeback", "decided", "label"}
-_MONEY = {"amount": 6, "amt": 6, "betrag": 6, "montant": 6, "importe": 6, "value": 4, "price": 4,
+MONEY = {"amount": 6, "amt": 6, "betrag": 6, "montant": 6, "importe": 6, "value": 4, "price": 4,
           "total": 3, "sum": 3, "paid": 2}  # fmt: skip
 _NO_MONEY = {"balance", "oldbalance", "newbalance", "lat", "long", "lon", "latitude", "longitude",
              "zip", "pop", "age", "id", "score", "risk", "rate", "year", "month", "code", "mcc",
              "num", "card", "ip", "step", "fee", "tax", "count", "version"}  # fmt: skip
-_ID = {"id", "uuid", "guid", "key", "ref", "reference", "num", "no", "nr", "number", "rrn"}
-_PAYMENT = {"tx", "trans", "tran", "transaction", "payment", "order", "event", "charge", "txn"}
-_ROW = {"", "id", "index", "unnamed: 0", "_c0", "row", "rownum"}
-_PERSON = {"ssn", "dob", "street", "email", "phone", "firstname", "lastname", "surname", "birth"}
 _LABEL = {"fraud": 4, "fraudulent": 4, "label": 3, "target": 3, "sar": 3, "chargeback": 2,
           "class": 2, "verdict": 2, "isfraud": 4}  # fmt: skip
 _NO_LABEL = {"flagged", "predicted", "prediction", "score", "prob", "type", "details", "outcome"}
 _VERDICTS = {"fraud", "fraudulent", "genuine", "legit", "legitimate", "nonfraud", "non-fraud"}
 _UNDECIDED = {"pending", "open", "review", "undecided", "unlabelled", "unlabeled", "unknown", "?"}
-_ENTITIES = {
-    "card": ("card", "cc", "pan", "fingerprint"),
-    "origin": ("orig", "origin", "payer", "sender", "debtor"),
-    "dest": ("dest", "bene", "beneficiary", "payee", "receiver", "creditor"),
-    "customer": ("customer", "cust", "client", "user", "member", "cardholder"),
-    "merchant": ("merchant", "shop", "seller", "vendor", "store"),
-    "terminal": ("terminal", "pos", "tid"),
-    "device": ("device", "imei"),
-    "account": ("account", "acct", "acc", "iban"),
-    "ip": ("ip",),
-}
-_OF_ENTITIES = {"lat", "long", "lon", "city", "state", "zip", "country", "type", "category", "code",
-                "brand", "year", "month", "last4", "mcc", "age", "balance", "present"}  # fmt: skip
-_CARDS_BY = ("card", "account", "customer", "origin", "device", "merchant")
-_UNIQUE_ENOUGH = 0.9
-_MOST_OF_ONE_ID = 8
-_TRIED_IDS = 6
 _STEPS = (("d", {"day", "days"}), ("h", {"step", "hour", "hours"}), ("min", {"minute", "minutes"}))
 
 
@@ -76,10 +55,9 @@ class Choice(NamedTuple):
 
 def event_time(fields: Sequence[Seen]) -> Choice:
     """The time of a payment: a field, several joined, or a count of steps."""
-    rated = [(_time_score([seen], seen.time), (seen,), seen.time) for seen in fields if seen.time]
-    for parts in _joinable(fields):
-        if form := times.found(joined(parts), parts[0].now):
-            rated.append((_time_score(parts, form) + 2, tuple(parts), form))
+    tried = [([seen], seen.time, 0) for seen in fields]
+    tried += [(parts, times.found(joined(parts), parts[0].now), 2) for parts in _joinable(fields)]
+    rated = [(_time_score(parts, form) + more, parts, form) for parts, form, more in tried if form]
     rated.sort(key=lambda one: -one[0])
     if not rated or rated[0][0] < 3:
         return _counted(fields)
@@ -91,22 +69,25 @@ def event_time(fields: Sequence[Seen]) -> Choice:
     if form.other:
         asked.append(f"{names[0]}: is it {form.keys.get('pattern')}, or {form.other}? Both fit.")
     if not form.zoned:
-        asked.append(f"{' '.join(names)} has no offset: in which `timezone` are its clocks? UTC is assumed.")
+        asked.append(
+            f"{' '.join(names)} has no offset: in which `timezone` are its clocks? UTC is assumed."
+        )
     if form.keys.get("year"):
         asked.append(f"{names[0]} has no year: the latest that is not after the arrival is taken")
     if not form.timed:
         asked.append(f"{names[0]} is a day without an hour: is there a field with the clock?")
     others = [" ".join(p.name for p in one) for rate, one, _ in rated[1:] if rate >= score - 2]
     if others := [name for name in others if name not in names]:
-        asked.append(f"{', '.join(others)} would be a time too: is {' '.join(names)} that of the payment?")
+        asked.append(
+            f"{', '.join(others)} would be a time too: is {' '.join(names)} that of the payment?"
+        )
     return Choice(names, form.keys, why, tuple(asked))
 
 
-def _time_score(parts: Sequence[Seen], form: times.Form | None) -> float:
-    assert form
-    words = set().union(*(part.words for part in parts))
+def _time_score(parts: Sequence[Seen], form: times.Form) -> float:
+    words: set[str] = set().union(*(part.words for part in parts))
     order = times.order(joined(parts)[:1000], form, parts[0].now)
-    score = 3 * bool(words & _TIME) - 5 * bool(words & _OTHER_TIME)
+    score: float = 3 * bool(words & _TIME) - 5 * bool(words & _OTHER_TIME)
     score += ("purchase" in words) + 2 * form.timed + form.zoned + (not form.number)
     score += 2 if order > 0.98 else order > 0.8
     digits = form.number or parts[0].plain
@@ -123,12 +104,16 @@ def _joinable(fields: Sequence[Seen]) -> list[list[Seen]]:
     """Fields that make a time together: a day and a clock; year, month, day, and a clock."""
     clocks = [f for f in fields if f.field.texts and all(map(times.CLOCK.match, f.field.texts))]
     days = [[f] for f in fields if f.time and not f.time.timed and not f.time.number]
-    parts = [[f for f in fields if f.whole and word in f.words] for word in ("year", "month", "day")]
+    parts = [
+        [f for f in fields if f.whole and word in f.words] for word in ("year", "month", "day")
+    ]
     if all(parts):
         days.append([part[0] for part in parts])
-    return [*days[1:], *([*day, clock] for day in days for clock in clocks)] if clocks else [
-        day for day in days if day[1:]
-    ]
+    return (
+        [*days[1:], *([*day, clock] for day in days for clock in clocks)]
+        if clocks
+        else [day for day in days if day[1:]]
+    )
 
 
 def _counted(fields: Sequence[Seen]) -> Choice:
@@ -146,12 +131,12 @@ def _counted(fields: Sequence[Seen]) -> Choice:
 
 def amount(fields: Sequence[Seen], currency: Seen | None) -> Choice:
     """The money, with how it is written."""
-    rated = sorted(((_money_score(f), f) for f in fields if f.number), key=lambda one: -one[0])
+    rated = [(_money_score(f, f.number), f, f.number) for f in fields if f.number]
+    rated.sort(key=lambda one: -one[0])
     if not rated or rated[0][0] < 2:
         return Choice((), {}, "", ("no field is an amount: which is the money paid?",))
-    score, best = rated[0]
-    form, field = best.number, best.field
-    assert form
+    score, best, form = rated[0]
+    field = best.field
     keys, asked = dict(form.keys), [f"{best.name}: {form.question}"] if form.question else []
     if len(rated) > 1 and rated[1][0] >= score - 1:
         asked.append(f"{rated[1][1].name} would be an amount too: is {best.name} the money paid?")
@@ -169,11 +154,10 @@ def amount(fields: Sequence[Seen], currency: Seen | None) -> Choice:
     return Choice((best.name,), keys, why, tuple(asked))
 
 
-def _money_score(seen: Seen) -> float:
-    words, field, form = seen.words, seen.field, seen.number
-    assert form
-    score = max((rate for word, rate in _MONEY.items() if word in words), default=0)
-    score -= 6 * bool(words & _NO_MONEY) + 5 * (seen.flag or field.distinct < 3)
+def _money_score(seen: Seen, form: numbers.Form) -> float:
+    words, field = seen.words, seen.field
+    score: float = max((rate for word, rate in MONEY.items() if word in words), default=0)
+    score -= 6 * bool(words & _NO_MONEY) + 5 * seen.flag + 3 * (field.distinct < 3)
     score -= 4 * (seen.sequential or bool(seen.time and not form.keys)) + 4 * seen.card_numbers
     score += 4 * bool(form.keys.get("strip"))
     fractions = [text for text in field.texts if re.search(r"[.,]\d", text)]
@@ -207,78 +191,11 @@ def currency(fields: Sequence[Seen]) -> Seen | None:
     known = currency_digits()
     for seen in fields:
         texts = set(seen.field.texts)
-        if texts and not seen.field.nulls and all(t.upper() in known and len(t) == 3 for t in texts):
-            if seen.few and (not seen.plain or len(texts) == 1 or "currency" in seen.words):
-                return seen
+        codes = texts and all(text.upper() in known and len(text) == 3 for text in texts)
+        named = not seen.plain or len(texts) == 1 or "currency" in seen.words
+        if codes and named and seen.few and not seen.field.nulls:
+            return seen
     return None
-
-
-def tx_id(fields: Sequence[Seen], time: Choice, doubles: Callable[[Sequence[str]], int]) -> Choice:
-    """The id: a field without doubles, else as many fields as it takes."""
-    unsure, tried = "", 0
-    for score, seen in _ids(fields, time):
-        if tried == _TRIED_IDS:
-            break
-        tried += 1
-        more = doubles([seen.name])
-        if not more:
-            asked = () if score > 2 else (f"{seen.name} has no doubles: is it the id of a payment?",)
-            number = seen.whole and seen.field.longest <= 18
-            token = {"token": True} if seen.field.cards else {}
-            keys = {"type": "bigint" if number else "string"} | token
-            why = f"a value of its own in each of {seen.field.records:,} records"
-            return Choice((seen.name,), keys, why, asked)
-        if score > 4 and not unsure and more < seen.field.records / 2:
-            unsure = f"{seen.name} is there again in {more:,} records: later news of the same payment?"
-            kind = "bigint" if seen.whole and seen.field.longest <= 18 else "string"
-            kept = Choice((seen.name,), {"type": kind}, "by its name", (unsure,))
-    return kept if unsure else _made(fields, time, doubles)
-
-
-def _ids(fields: Sequence[Seen], time: Choice) -> list[tuple[float, Seen]]:
-    entities = {word for words in _ENTITIES.values() for word in words}
-    rated = []
-    for seen in fields:
-        field, name = seen.field, seen.name.lower()
-        named = bool(seen.words & _ID) or name in _ROW
-        enough = 0.4 if named else _UNIQUE_ENOUGH
-        fits = field.present == field.records and field.distinct >= enough * field.records
-        if not fits or seen.card_numbers or name in map(str.lower, time.sources):
-            continue
-        if (seen.plain and not seen.whole) or (seen.time and not named):
-            continue
-        score = 2 * bool(seen.words & _ID) + 2 * bool(seen.words & _PAYMENT) + 3 * (name in _ROW)
-        score += 2 * seen.hexadecimal + 2 * seen.sequential - 4 * bool(seen.words & _PERSON)
-        score -= 3 * bool(seen.words & entities) + 6 * any(" " in text for text in field.texts[:50])
-        score -= 0.5 * seen.depth + 2 * (field.longest < 8 and not named and not seen.sequential)
-        rated.append((score + field.longest / 100, seen))
-    return sorted((one for one in rated if one[0] >= 0), key=lambda one: -one[0])
-
-
-def _made(
-    fields: Sequence[Seen], time: Choice, doubles: Callable[[Sequence[str]], int]
-) -> Choice:
-    """An id of several fields: the time first, then those that tell most records apart."""
-    always = [f for f in fields if f.field.present == f.field.records and f.field.distinct > 1]
-    first = [f for f in always if f.name in time.sources]
-    rest = [f for f in always if f not in first and not f.field.texts[0].isspace()]
-    rest.sort(key=lambda f: (not (f.words & _MONEY.keys() or entity(f)), -f.field.distinct))
-    chosen, more = [f.name for f in first], 1
-    for seen in rest:
-        if len(chosen) >= max(2, len(first) + 1) and not (more := doubles(chosen)):
-            break
-        if len(chosen) == _MOST_OF_ONE_ID:
-            break
-        chosen.append(seen.name)
-    more = doubles(chosen) if more and chosen else more
-    if not chosen:
-        return Choice((), {}, "", ("no field tells payments apart: which is the id?",))
-    keys: dict[str, Any] = {"type": "string", "token": True}
-    asked = ["no field is an id, so it is made of several: is there one elsewhere?"]
-    if more:
-        keys["repeats"] = "in_file"
-        asked.append(f"{more:,} records are equal in {', '.join(chosen)}: payments of their own?")
-    return Choice(tuple(chosen), keys, "no field has a value of its own in each record", tuple(asked))
 
 
 def label(fields: Sequence[Seen]) -> Choice:
@@ -295,7 +212,7 @@ def _label_score(seen: Seen) -> float:
     words = {text.lower() for text in seen.few}
     if not words or not words & (TRUE | FALSE):
         return 0
-    score = max((rate for word, rate in _LABEL.items() if word in seen.words), default=0)
+    score: float = max((rate for word, rate in _LABEL.items() if word in seen.words), default=0)
     score += 4 * bool(words & _VERDICTS) - 4 * bool(seen.words & _NO_LABEL) - 0.1 * seen.depth
     return score
 
@@ -310,25 +227,8 @@ def _verdict(seen: Seen) -> Choice:
     if unknown:
         keys["unknown"] = unknown
     if not frauds:
-        asked.append(f"{seen.name} has no fraud in these files: is it the label, what word is fraud?")
+        asked.append(
+            f"{seen.name} has no fraud in these files: is it the label, what word is fraud?"
+        )
     why = f"{frauds:,} frauds of {seen.field.present:,}"
     return Choice((seen.name,), keys, why, tuple(asked))
-
-
-def entity(seen: Seen) -> str:
-    """Whom a field tells apart, by its name; empty: nobody."""
-    field = seen.field
-    if seen.words & _OF_ENTITIES or seen.flag or field.distinct < 2 or (seen.plain and not seen.whole):
-        return ""
-    whom = next((name for name, words in _ENTITIES.items() if seen.words & set(words)), "")
-    return "card" if seen.card_numbers else whom
-
-
-def card(entities: dict[str, str]) -> str | None:
-    """The column that stands for a card."""
-    return next((entities[name] for name in _CARDS_BY if name in entities), None)
-
-
-def personal(seen: Seen) -> bool:
-    """Whether a field is about a person and tells nothing of a payment."""
-    return bool(seen.words & _PERSON) or seen.words in ({"first"}, {"last"}, {"first", "name"}, {"last", "name"})

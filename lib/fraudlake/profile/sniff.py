@@ -17,7 +17,9 @@ _MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "ut
           b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8"}  # fmt: skip
 _ALIKE = 0.98
 # What is no name: a number or a time, signs and a word of a currency beside it.
-_VALUE = re.compile(r"^\W*(?:[A-Z]{3}\s?)?\d[\d.,:/ TZ'+-]*(?:E[+-]?\d+)?\W*$|^[0-9A-Fa-f-]{32,36}$")
+_VALUE = re.compile(
+    r"^\W*(?:[A-Z]{3}\s?)?\d[\d.,:/ TZ'+-]*(?:E[+-]?\d+)?\W*$|^[0-9A-Fa-f-]{32,36}$"
+)
 
 
 class Written(NamedTuple):
@@ -68,7 +70,9 @@ def written(beginning: bytes, whole: bool) -> Written | None:
     if has_header(rows):
         return Written("csv", files, tuple(name.strip() for name in rows[0]), said)
     names = tuple(f"field{number}" for number in range(1, len(rows[0]) + 1))
-    asked = "the files have no header, or it could not be told from the records: what are the fields?"
+    asked = (
+        "the files have no header, or it could not be told from the records: what are the fields?"
+    )
     return Written("csv", files | {"header": False, "names": list(names)}, names, (*said, asked))
 
 
@@ -142,10 +146,12 @@ def dialect(lines: Sequence[str]) -> tuple[str, str, str | None]:
         width, times = max(widths.items(), key=lambda item: item[1], default=(0, 0))
         cells = [cell for row in rows if row for cell in row]
         whole = sum(not any(mark in cell for mark in ";\t|") for cell in cells)
-        bare = sum(not (len(cell) > 1 and cell[0] == cell[-1] and cell[0] in "\"'") for cell in cells)
+        bare = sum(
+            not (len(cell) > 1 and cell[0] == cell[-1] and cell[0] in "\"'") for cell in cells
+        )
         share = times / len(lines)
-        clean = (whole + bare) / max(len(cells), 1)
-        return share >= _ALIKE, width if share >= _ALIKE else 0, share, clean
+        alike = share >= _ALIKE and len(rows[0] or ()) == width
+        return alike, width if alike else 0, share, (whole + bare) / max(len(cells), 1)
 
     return max(((d, *how) for how in _QUOTING for d in _DELIMITERS), key=fits)
 

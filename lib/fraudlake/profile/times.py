@@ -109,7 +109,7 @@ def found(texts: Sequence[str], now: datetime) -> Form | None:
 
 def order(texts: Sequence[str], form: Form, now: datetime) -> float:
     """Share of neighbours that are not earlier than the one before."""
-    how = Times(**form.keys)
+    how = _how(**form.keys)
     times = [at for text in texts if (at := read(text, how, now))]
     return sum(a <= b for a, b in pairwise(times)) / max(len(times) - 1, 1)
 
@@ -122,23 +122,27 @@ def read(text: str, how: Times, now: datetime) -> datetime | None:
         return None
 
 
+def _how(**keys: Any) -> Times:
+    return Times.model_validate(keys)
+
+
 def _order(texts: Sequence[str], name: str, now: datetime) -> float:
     return order(texts[:_TRIED], Form({"pattern": name}, 1, zoned=False, timed=False), now)
 
 
 def _candidates(texts: Sequence[str]) -> Iterator[tuple[str, Times]]:
     """Forms worth trying, the usual ones first."""
-    yield "iso", Times()
+    yield "iso", _how()
     if numbers := [text for text in texts if _NUMBER.match(text)]:
         for unit in _UNITS:
-            yield unit, Times(unit=unit)
+            yield unit, _how(unit=unit)
         if len(numbers) < len(texts) or all("." in text for text in numbers):
-            yield "excel", Times(**_EXCEL)
+            yield "excel", _how(**_EXCEL)
         if len(numbers) == len(texts) and all(len(text) == len(_NO_YEAR) for text in texts):
-            yield _NO_YEAR, Times(pattern=_NO_YEAR, year="arrival")
+            yield _NO_YEAR, _how(pattern=_NO_YEAR, year="arrival")
     for pattern, expressions in _patterns().items():
         if any(re.match(regex, text, re.ASCII) for text in texts for regex in expressions):
-            yield pattern, Times(pattern=pattern)
+            yield pattern, _how(pattern=pattern)
 
 
 @cache
