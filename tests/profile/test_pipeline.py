@@ -100,7 +100,7 @@ def test_nested_json_lines(look, tmp_path):
     text = "\n".join(map(json.dumps, lines)) + "\nno record\n"
     found, yaml, page = look(text, "a.jsonl")
     assert (found["records"], found["taken"], found["quarantined"]) == (N + 1, N, 1)
-    assert list(found["reasons"]) == ["expected one JSON object"] or found["reasons"]
+    assert [reason for reason in found["reasons"] if "expected one JSON object" in reason]
     columns = load_dataset(str(tmp_path / "out" / "shop.yaml")).columns
     assert columns["event_time"].source == "data.created"
     assert columns["event_time"].unit == "ms"
@@ -172,7 +172,7 @@ def test_counts_are_those_of_all_records(spark, tmp_path):
     file.write_text("v,w\n" + "".join(f"{value},{n}\n" for n, value in enumerate(values)))
     raw = reading.look(spark, str(file))
     one, other = counts.count(raw.rows, raw.fields, 10)
-    assert (one.records, one.empty, one.null_words) == (400, 50, 100)
+    assert (one.records, one.missing + one.empty, one.null_words) == (400, 50, 100)
     assert set(one.words) == {"n/a", "Unknown"}
     assert (one.present, one.number, one.whole, one.zero_led) == (250, 200, 150, 50)
     assert (one.fine, one.negative, one.cards) == (50, 50, 50)

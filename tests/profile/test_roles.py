@@ -53,11 +53,17 @@ def test_ids(ids, keys):
     assert look(id=ids).columns["tx_id"] == {"source": "id"} | keys
 
 
+def test_an_id_of_an_unknown_name():
+    found = look(id=None, Beleg=[f"B-{n:05}" for n in range(N)])
+    assert found.columns["tx_id"] == {"source": "Beleg", "type": "string"}
+    assert asks(found, "Beleg has no doubles")
+
+
 def test_without_an_id_fields_are_joined():
     found = look(id=None)
     assert found.columns["tx_id"] == {
-        "source": ["time", "amount"], "type": "string", "token": True,
-    } or found.columns["tx_id"]["source"][0] == "time"  # fmt: skip
+        "source": ["time", "amount", "card"], "type": "string", "token": True,
+    }  # fmt: skip
     assert asks(found, "no field is an id")
     twice = look(id=None, time=TIMES[:30] * 2, amount=MONEY[:30] * 2, card=CARDS[:30] * 2,
                  fraud=FRAUD[:30] * 2)  # fmt: skip

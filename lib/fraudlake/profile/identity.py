@@ -38,7 +38,7 @@ def tx_id(fields: Sequence[Seen], time: Choice, doubles: Callable[[Sequence[str]
         more = doubles([seen.name])
         if not more:
             asked = (
-                () if score > 2 else (f"{seen.name} has no doubles: is it the id of a payment?",)
+                () if score > 3 else (f"{seen.name} has no doubles: is it the id of a payment?",)
             )
             keys = seen.as_id()
             why = f"a value of its own in each of {seen.field.records:,} records"

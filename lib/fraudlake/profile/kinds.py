@@ -104,8 +104,10 @@ class Seen:
 
     @property
     def sequential(self) -> bool:
-        """Whether each is one step further than the last: an index."""
-        steps = [b - a for a, b in pairwise(self.values)]
+        """Whether each is one step further than the last: an index, letters before it or not."""
+        ends = [re.search(r"\d{1,18}$", text) for text in self.field.texts if self.codes]
+        values = self.values or [int(end[0]) for end in ends if end]
+        steps = [b - a for a, b in pairwise(values)]
         return len(steps) > 1 and sum(s == 1 for s in steps) >= 0.8 * len(steps)
 
     @property
