@@ -134,6 +134,20 @@ def test_parquet_in_folders(look, tmp_path):
     assert "shop.id" in {column.source for column in dataset.columns.values()}
 
 
+def test_a_delta_table(look, spark, tmp_path):
+    """As a lake's `transactions` is, with a time and money of their own types."""
+    rows = [(n, at, f"c{n % 30}", float(MONEY[n])) for n, at in enumerate(AT)]
+    frame = spark.createDataFrame(
+        rows, "tx_id bigint, event_time timestamp, card_id string, v double"
+    )
+    frame = frame.withColumn("amount", frame.v.cast("decimal(18,2)")).drop("v")
+    frame.write.format("delta").save(str(tmp_path / "raw"))
+    found, _, _ = look()
+    assert (found["records"], found["taken"], found["quarantined"]) == (N, N, 0)
+    columns = load_dataset(str(tmp_path / "out" / "shop.yaml")).columns
+    assert (columns["tx_id"].source, columns["amount"].source) == ("tx_id", "amount")
+
+
 def test_what_its_sample_did_not_show_is_read_as_text(look):
     extra = [str(n) for n in range(N - 1)]
     text = csv(

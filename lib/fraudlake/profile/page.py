@@ -158,7 +158,8 @@ def _distributions(fields: Sequence[Field], proposal: Proposal) -> Figure | None
     roles = proposal.roles()
     kinds = ("numbers", "whole numbers")
     fit = [f for f in fields if proposal.forms.get(f.name, "").startswith(kinds) and not f.cards]
-    fit = [f for f in fit if roles.get(f.name) not in ("tx_id", None) and f.distinct > 2]
+    told_apart = {"tx_id", None, *proposal.entities.values()}
+    fit = [f for f in fit if roles.get(f.name) not in told_apart and f.distinct > 2]
     fit.sort(key=lambda f: "amount" not in roles[f.name])
     drawn = []
     for field in fit[:_MOST_DRAWN]:
@@ -172,6 +173,7 @@ def _distributions(fields: Sequence[Field], proposal: Proposal) -> Figure | None
     axes: Any = figure.subplots(rows, 4, squeeze=False).ravel()
     for place, (name, values) in zip(axes, drawn, strict=False):
         place.hist(values, bins=40, log=True)
+        place.set_ylim(bottom=0.7)
         place.set_title(_plain(name), fontsize=9)
     for place in axes[len(drawn) :]:
         place.set_visible(False)
