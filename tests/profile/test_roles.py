@@ -205,5 +205,6 @@ def test_what_values_are_in_words():
 
 def test_names_of_columns_are_free():
     assert column_name("label", []) == "label_field"
+    assert column_name("labels", []) == "labels_field"
     assert column_name("amount", []) == "amount_2"
     assert column_name("oldBalance", []) == "old_balance"

@@ -10,8 +10,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from fraudlake.datasets import Secret
 from fraudlake.errors import FraudlakeError
+from fraudlake.feeds import Secret
 from fraudlake.ingest import cards, checks, files, sources
 from fraudlake.ingest.values import number
 
@@ -187,9 +187,13 @@ def count(rows: DataFrame, fields: Sequence[str], sample: int) -> list[Field]:
         row |= {"words": tuple(sorted(row["words"])), "longest": row["longest"] or 0}
         row |= {"least": row["least"] or "", "most": row["most"] or "", "sample": sampled}
         del row["field"]
-        top = tuple((text, times) for text, times in pairs if text is not None)
+        top = tuple(sorted((pair for pair in pairs if pair[0] is not None), key=_most_first))
         found.append(Field(name, **row, top=top))
     return found
+
+
+def _most_first(pair: tuple[str, int]) -> tuple[int, str]:
+    return -pair[1], pair[0]
 
 
 def _value(text: str | None) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fraudlake.profile import numbers, times
 from fraudlake.profile.counts import NULLS, PERHAPS_NULLS, Field
-from fraudlake.reserved import COLUMNS
+from fraudlake.reserved import COLUMNS, ENTITIES
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # Words that stand at the beginning of a longer one: customerid, transactiondate.
@@ -230,7 +230,7 @@ def column_name(path: str, taken: Collection[str]) -> str:
     last = re.sub(r"\W+", "_", last, flags=re.ASCII).strip("_").lower()
     name = last if last[:1].isalpha() else f"field_{last}".rstrip("_")
     used = {one.lower() for one in taken} | {"tx_id", "event_time", "amount"}
-    if COLUMNS.problems([name]):
+    if COLUMNS.problems([name]) or ENTITIES.problems([name]):
         name += "_field"
     number, free = 2, name
     while free in used:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudlake.datasets import EVENT_COLUMNS, load_dataset
+from fraudlake.errors import ConfigError
 from fraudlake.ingest import files
 from fraudlake.profile import counts, page, propose, reading
 
@@ -84,7 +85,11 @@ def profile(spark: SparkSession, path: str, folder: Path, name: str, sample: int
 
 def _tried(spark: SparkSession, path: str, yaml: Path, proposal: Proposal, records: int) -> Taken:
     yaml.write_text(propose.text(proposal, path, records), "utf-8")
-    return counts.taken(spark, load_dataset(str(yaml)), path)
+    try:
+        dataset = load_dataset(str(yaml))
+    except ConfigError as error:
+        return counts.Taken(error=str(error))
+    return counts.taken(spark, dataset, path)
 
 
 def loosen(proposal: Proposal, taken: Taken) -> bool:
