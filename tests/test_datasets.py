@@ -102,7 +102,8 @@ def test_all_that_is_wrong_with_the_writing_of_columns_is_told_at_once(load):
 
 def test_the_example_of_the_documentation(load):
     page = (ROOT / "docs" / "data-sets.md").read_text()
-    dataset = load(page.split("```yaml\n")[1].split("```")[0])
+    blocks = [block.split("```")[0] for block in page.split("```yaml\n")[1:]]
+    dataset = load(next(block for block in blocks if "\nentities:" in block and "NULL" in block))
     assert dataset.nulls == ("NULL", "NA", "\\N")
     keys = {*Writing.model_fields, "unknown"}
     assert [key for key in keys if f"`{key}`" not in page and f"`{key}: " not in page] == []
@@ -257,3 +258,12 @@ def test_what_is_wrong_is_named(load, old, new, said):
 def test_a_version_is_a_required_column_with_an_order(load, version):
     with pytest.raises(ConfigError, match="version"):
         load(GOOD + f"version: {version}\n")
+
+
+def test_a_label_may_be_presumed_alone(load):
+    label = "label: {source: fraud, known_at: known, delay: 3d}"
+    presumed = load(GOOD.replace(label, "label: {presumed: true, delay: 3d}"))
+    assert "fraud" not in presumed.raw_fields()
+    for wrong in ("{delay: 3d}", "{presumed: true, known_at: known, delay: 3d}"):
+        with pytest.raises(ConfigError, match="source"):
+            load(GOOD.replace(label, f"label: {wrong}"))

@@ -20,9 +20,11 @@ from fraudlake import resources
 from fraudlake.datasets import load_dataset
 from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.features.table.build import build
-from fraudlake.ingest import checks, ingest, sources
+from fraudlake.ingest import checks, feedback, ingest, sources
+from fraudlake.instants import parse_instant
 from fraudlake.lake import Lake
 from fraudlake.lake.tables import FEATURES, LABELS
+from fraudlake.training.split import latest_labels
 
 ROWS, FRAUD = 8, 3  # of each set, and which of them is fraud
 OWN = {"handbook", "simulated"}  # have tests of their own
@@ -344,7 +346,7 @@ LAYOUTS = {
         ",".join(IEEE),
     ),
     "stripe_events": Layout(
-        stripe_event, ("2024-01-01 00:00:08", "2621.00", f"ch_3{0:023d}", None),
+        stripe_event, ("2024-01-01 00:00:08", "2621.00", f"ch_3{0:023d}", False),
         [({f"data.object.{CHARGE}": None}, "card_id: missing, expected string"),
          ({"data.object.currency": "???"}, f"amount: expected {MINOR}")],
         passed=[{"type": "customer.created", "livemode": True, "data": {"object": {"id": "cus_1"}}}],
@@ -355,7 +357,7 @@ LAYOUTS = {
         passed=[{"object": "list", "data": []}],
     ),
     "adyen_notifications": Layout(
-        adyen, ("2020-06-20 22:00:08", "12.34", card(0), None),
+        adyen, ("2020-06-20 22:00:08", "12.34", card(0), False),
         [({"notificationItems.0.NotificationRequestItem.success": "perhaps"}, "authorised: expected boolean (0, 1, true or false)")],
         passed=[{"live": "true", "notificationItems": [{"NotificationRequestItem": {"eventCode": "CHARGEBACK"}}]}],
     ),
@@ -438,7 +440,7 @@ def test_rows_in_the_layout_of_a_set(spark, tmp_path, name):
     assert (str(when), first.amount, first.is_fraud) == (
         layout.first[0], Decimal(layout.first[1]), layout.first[3],
     )  # fmt: skip
-    if dataset.label:
+    if dataset.label and dataset.label.source:
         assert [r.is_fraud for r in good].count(True) == 1
     assert len({r.tx_id for r in good}) == ROWS
 
@@ -475,3 +477,42 @@ def test_a_later_event_labels_a_charge(spark, tmp_path):
     assert [found[name] for name in ("transactions", "duplicates", "labels")] == [1, 1, 1]
     (label,) = lake.read(LABELS).collect()
     assert (label.is_fraud, label.known_at.timestamp()) == (True, told["created"])
+
+
+def dispute(told: dict[str, Any], reason: str) -> dict[str, Any]:
+    paid = told["data"]["object"]
+    about = {
+        "id": f"dp_{reason}",
+        "charge": paid["id"],
+        "created": told["created"],
+        "reason": reason,
+    }
+    return {"type": "charge.dispute.created", "livemode": True, "data": {"object": about}}
+
+
+def chargeback(told: dict[str, Any], reason: str) -> dict[str, Any]:
+    paid = told["notificationItems"][0]["NotificationRequestItem"]
+    about = {
+        "originalReference": paid["pspReference"],
+        "eventDate": "2024-03-01T00:00:00+01:00",
+        "eventCode": "CHARGEBACK" if reason == "fraudulent" else "REFUND",
+    }
+    return {"live": "true", "notificationItems": [{"NotificationRequestItem": about}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("stripe_events", dispute), ("adyen_notifications", chargeback)]
+)
+def test_a_payment_is_genuine_until_a_verdict_comes(spark, tmp_path, name, said):
+    """Feeds of payments and of verdicts in the same messages."""
+    lake, dataset = Lake(spark, str(tmp_path / "lake")), load_dataset(name)
+    paid = [record for n, record in enumerate(LAYOUTS[name].records()) if not fraud(n)]
+    verdicts = [said(paid[1], "fraudulent"), said(paid[2], "duplicate")]
+    path = written(tmp_path / "raw", name, [*paid, *verdicts])
+    found = ingest(lake, dataset, path)
+    assert [found[n] for n in ("transactions", "passed_over", "quarantine")] == [ROWS - 1, 2, 0]
+    assert lake.read(LABELS).where("NOT is_fraud").count() == found["labels"] == ROWS - 1
+    told = feedback.feedback(lake, dataset, feedback.named(dataset, None), path)
+    assert [told[n] for n in ("verdicts", "passed_over", "quarantine")] == [1, ROWS, 0]
+    newest = latest_labels(lake.read(LABELS), parse_instant("2000-01-01")).collect()
+    assert sorted(row["label"] for row in newest) == [0] * (ROWS - 2) + [1]

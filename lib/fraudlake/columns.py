@@ -107,8 +107,13 @@ class KnownAt(writing.Times, writing.Nulls):
 class Label(writing.Flags):
     """Where the label is and when it becomes known."""
 
-    source: writing.Fields = Field(
-        description="raw field that says fraud (1, true) or not (0, false)"
+    source: writing.Fields | None = Field(
+        None, description="raw field that says fraud (1, true) or not (0, false)"
+    )
+    presumed: bool = Field(
+        False,
+        description="true: a payment of which nothing is said is genuine from `delay` on; without "
+        "`source` that is all that payments say, and `verdicts` say the rest",
     )
     unknown: writing.Words = Field(
         None, description="words for a verdict that is not there yet: no label, and no fault"
@@ -125,10 +130,14 @@ class Label(writing.Flags):
 
     @model_validator(mode="after")
     def _words_fit(self) -> Label:
+        written = ("true", "false", "unknown", "nulls", "known_at")
+        given = [name for name in written if getattr(self, name) is not None]
+        if self.source is None and (given or not self.presumed):
+            raise ValueError(f"source, which {given[0]} is of" if given else "source or presumed")
         writing.raised(self.flag_problems(self.unknown or ()))
         return self
 
 
-def several(source: str | tuple[str, ...]) -> tuple[str, ...]:
+def several(source: str | tuple[str, ...] | None) -> tuple[str, ...]:
     """The names of the fields that a value is made of."""
-    return (source,) if isinstance(source, str) else source
+    return (source,) if isinstance(source, str) else source or ()

@@ -99,7 +99,7 @@ class Feed(BaseModel):
     def raw_fields(self) -> list[str]:
         """Names of all raw fields that are read."""
         sources = [column.source for column in self.columns.values()]
-        if self.label:
+        if self.label and self.label.source:
             sources.append(self.label.source)
             sources += [self.label.known_at.source] if self.label.known_at else []
         if self.record:

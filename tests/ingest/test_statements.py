@@ -1,5 +1,6 @@
 """What the statements of several sources come to, against what a person would say of them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -15,21 +16,21 @@ RUN = (
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=40)
 TRUST = {"shop": 0, "analyst": 1, "bank": 2}
-RULES = statements.Rules("shop", TRUST, 1, NOW)
+RULES = statements.Rules("shop", TRUST, 1, False, NOW)
 
 
 def day(number):
     return START + timedelta(days=number)
 
 
-def settle(spark, worlds, first=None):
+def settle(spark, worlds, first=None, rules=RULES):
     """Of each (run, standing, presumed) the numbers and rows that `settled` gives."""
     rows = [(n, *world) for n, world in enumerate(worlds)]
     schema = f"n int, run {RUN}, standing {statements.STANDING}, presumed timestamp"
     frame = spark.createDataFrame(rows, schema)
     presumed = F.col("presumed")
     found = statements.settled(
-        F.col("run"), F.col("standing"), presumed, presumed if first is None else first, RULES
+        F.col("run"), F.col("standing"), presumed, presumed if first is None else first, rules
     )
     return [row["found"] for row in frame.select("n", found.alias("found")).sort("n").collect()]
 
@@ -83,6 +84,13 @@ def test_corrections_of_one_run_have_times_of_their_own(spark):
     run = [("bank", n % 2 == 0, None, f"{n}", n) for n in range(2)]
     (found,) = settle(spark, [(run, None, None)], F.lit(NOW))
     assert said(found) == [(NOW, "bank", True), (NOW + timedelta(milliseconds=1), "bank", False)]
+
+
+def test_what_is_presumed_corrects_nothing(spark):
+    standing = [(day(3), "shop", True)]
+    run = [("shop", False, None, "b", 1)]
+    (found,) = settle(spark, [(run, standing, day(7))], rules=replace(RULES, presumed=True))
+    assert said(found) == []
 
 
 def strongest(all_said, presumed, at):

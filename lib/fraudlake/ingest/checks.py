@@ -73,7 +73,7 @@ def steps(columns: Sequence[str], dataset: Feed, now: datetime) -> list[list[Col
 
     label = dataset.label
     written: dict[str, Written] = dict(dataset.columns)
-    if label:
+    if label and label.source:
         written |= {"is_fraud": label}
     if label and label.known_at:
         written |= {"known_at": label.known_at}
@@ -243,12 +243,17 @@ def _statement(label: Label | None) -> tuple[list[Column], dict[str, Column]]:
 
     if label is None:
         return [], {name: F.lit(None).cast(kind) for name, kind in _LABEL.items()}
-    problems, known_at = [], F.col("event_time") + F.lit(label.delay)
+    problems, mature = [], F.col("event_time") + F.lit(label.delay)
+    fraud, known_at = F.lit(None).cast("boolean"), mature
+    if label.source:
+        fraud = F.col("is_fraud")
     if label.known_at:
         too_soon = F.col("known_at") < F.col("event_time")
         problems.append(_problem("known_at", too_soon, "a time not before event_time"))
-        known_at = F.coalesce("known_at", known_at)
-    fraud = F.col("is_fraud")
+        known_at = F.coalesce("known_at", mature)
+    if label.presumed:
+        known_at = F.when(fraud.isNull(), mature).otherwise(known_at)
+        fraud = F.coalesce(fraud, F.lit(False))
     return problems, {"is_fraud": fraud, "known_at": F.when(fraud.isNotNull(), known_at)}
 
 

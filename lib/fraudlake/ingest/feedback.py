@@ -150,7 +150,7 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset, feed: Verdicts) -
     said = F.struct(source, "is_fraud", "known_at", "source_file", "_number")
     run = F.collect_list(F.when(F.col("_good") & decided, said)).over(whole)
     now = datetime.now(UTC)
-    rules = statements.Rules(dataset.name, dataset.trust(), statements.TRUST, now)
+    rules = statements.Rules(dataset.name, dataset.trust(), statements.TRUST, False, now)
     presumed = statements.presumed(dataset)
     settled = statements.settled(F.col("_run"), F.col("_standing"), presumed, F.lit(now), rules)
     rows = rows.withColumn("_run", run).withColumn("_settled", settled)

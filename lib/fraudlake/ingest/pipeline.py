@@ -176,7 +176,9 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
     speaks = (F.col("_same") | older) & F.col("_label").isNotNull()
     run = F.collect_list(F.when(speaks, said)).over(whole)
     run = F.reverse(run) if version else run
-    rules = statements.Rules(dataset.name, dataset.trust(), statements.TRUST, datetime.now(UTC))
+    unsaid = dataset.label is not None and dataset.label.presumed
+    now = datetime.now(UTC)
+    rules = statements.Rules(dataset.name, dataset.trust(), statements.TRUST, unsaid, now)
     settled = statements.settled(F.col("_run"), F.col("_standing"), presumed, presumed, rules)
     rows = rows.withColumn("_run", run).withColumn("_settled", settled)
     contradicts = F.array_contains(F.col("_settled")["contradict"], F.col("_number"))

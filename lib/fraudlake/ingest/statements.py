@@ -35,6 +35,9 @@ class Rules:
         Source → trust; of two sources the one of higher trust holds, whatever comes later.
     others
         Trust of sources that `trust` does not name.
+    presumed
+        Whether of the own source that a transaction is genuine says nothing, without a time, but
+        what is presumed.
     now
         When a statement became known that does not say it.
     """
@@ -42,6 +45,7 @@ class Rules:
     own: str
     trust: Mapping[str, int]
     others: int
+    presumed: bool
     now: datetime
 
     def rank(self, said: Column, presumed: Column) -> Column:
@@ -121,6 +125,8 @@ def settled(run: Column, standing: Column, presumed: Column, first: Column, rule
         timed = one["known_at"].isNotNull()
         then = F.filter(own, lambda s: s["known_at"] == one["known_at"])
         alike = F.exists(own, lambda s: s["is_fraud"] == one["is_fraud"])
+        if rules.presumed:
+            alike |= (F.size(own) > 0) & ~one["is_fraud"]
         beside = F.exists(own, lambda s: s["file"] == one["source_file"])
         repeat = F.when(timed, F.get(then, F.lit(0))["is_fraud"] == one["is_fraud"]).otherwise(
             alike
