@@ -27,16 +27,9 @@ class Arguments(job.Arguments):
     feed: str | None = Field(
         None, description="which of the data set's `verdicts`; may be left out where there is one"
     )
-    input: options.InputPath = Field(
-        description="file, folder or pattern of raw files, a Delta table, or "
-        "kafka://host:port[,host:port]/topic"
-    )
-    kafka: options.FilePath | None = Field(
-        None, description="topic: properties file of the client's security settings"
-    )
-    avro: options.FilePath | None = Field(
-        None, description="topic: Avro schema of the values, or folder of *.avsc; left out: JSON"
-    )
+    input: options.RawInput
+    kafka: options.KafkaSettings = None
+    avro: options.AvroSchemas = None
 
     @classmethod
     def problems(cls, given: Mapping[str, Any]) -> list[str]:
@@ -54,8 +47,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         No record was taken.
     """
     from fraudlake.datasets import load_dataset
-    from fraudlake.errors import DataError
-    from fraudlake.ingest import feedback, sources
+    from fraudlake.ingest import counts, feedback, sources
     from fraudlake.lake import Lake, run_metrics
     from fraudlake.lake.tables import LABELS, METRICS
 
@@ -69,14 +61,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
         files=sources.listing(spark, args.input, args.kafka),
     )
     lake.create(METRICS)
-    counts = {name: value for name, value in result.items() if isinstance(value, int)}
-    run_metrics.record(lake, "feedback", run_id, lake.version(LABELS), counts)
-    if 0 < result["records"] == result["quarantine"]:
-        reason, times = max(result["reasons"].items(), key=lambda item: item[1])
-        raise DataError(
-            f"input: got {result['records']} records and took none, expected to take some; all are "
-            f"in quarantine, {times} for {reason}: correct the feed's YAML or the input"
-        )
+    numbers = {name: value for name, value in result.items() if isinstance(value, int)}
+    run_metrics.record(lake, "feedback", run_id, lake.version(LABELS), numbers)
+    counts.require_some(result)
     return result
 
 

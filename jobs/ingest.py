@@ -24,16 +24,9 @@ class Arguments(job.Arguments):
     dataset: names.DatasetName = Field(
         description="data set of the input: name in conf/datasets, or YAML"
     )
-    input: options.InputPath = Field(
-        description="file, folder or pattern of raw files, a Delta table, or "
-        "kafka://host:port[,host:port]/topic"
-    )
-    kafka: options.FilePath | None = Field(
-        None, description="topic: properties file of the client's security settings"
-    )
-    avro: options.FilePath | None = Field(
-        None, description="topic: Avro schema of the values, or folder of *.avsc; left out: JSON"
-    )
+    input: options.RawInput
+    kafka: options.KafkaSettings = None
+    avro: options.AvroSchemas = None
 
     @classmethod
     def problems(cls, given: Mapping[str, Any]) -> list[str]:
@@ -51,8 +44,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         No record was taken.
     """
     from fraudlake.datasets import load_dataset
-    from fraudlake.errors import DataError
-    from fraudlake.ingest import ingest, sources
+    from fraudlake.ingest import counts, ingest, sources
     from fraudlake.lake import Lake, run_metrics
     from fraudlake.lake.tables import TRANSACTIONS
 
@@ -64,14 +56,9 @@ def run(spark: Any, args: Arguments) -> job.Result:
         definition=dataset.model_dump(exclude_defaults=True),
         files=sources.listing(spark, args.input, args.kafka),
     )
-    counts = {name: value for name, value in result.items() if isinstance(value, int)}
-    run_metrics.record(lake, "ingest", run_id, lake.version(TRANSACTIONS), counts)
-    if 0 < result["records"] == result["quarantine"]:
-        reason, times = max(result["reasons"].items(), key=lambda item: item[1])
-        raise DataError(
-            f"input: got {result['records']} records and took none, expected to take some; all are "
-            f"in quarantine, {times} for {reason}: correct the data set's YAML or the input"
-        )
+    numbers = {name: value for name, value in result.items() if isinstance(value, int)}
+    run_metrics.record(lake, "ingest", run_id, lake.version(TRANSACTIONS), numbers)
+    counts.require_some(result)
     return result
 
 

@@ -39,12 +39,8 @@ class Arguments(job.Arguments):
         description="folder or pattern of raw files, a Delta table, or "
         "kafka://host:port[,host:port]/topic"
     )
-    kafka: options.FilePath | None = Field(
-        None, description="topic: properties file of the client's security settings"
-    )
-    avro: options.FilePath | None = Field(
-        None, description="topic: Avro schema of the values, or folder of *.avsc; left out: JSON"
-    )
+    kafka: options.KafkaSettings = None
+    avro: options.AvroSchemas = None
     features: names.FeatureSetName = Field(
         "handbook", description="feature set: name in conf/features, or YAML"
     )

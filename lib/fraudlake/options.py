@@ -69,6 +69,21 @@ def _address(value: str) -> str:
 
 
 FilePath = Annotated[str, AfterValidator(_file)]
+RawInput = Annotated[
+    InputPath,
+    Field(
+        description="file, folder or pattern of raw files, a Delta table, or "
+        "kafka://host:port[,host:port]/topic"
+    ),
+]
+KafkaSettings = Annotated[
+    FilePath | None,
+    Field(description="topic: properties file of the client's security settings"),
+]
+AvroSchemas = Annotated[
+    FilePath | None,
+    Field(description="topic: Avro schema of the values, or folder of *.avsc; left out: JSON"),
+]
 Address = Annotated[str, BeforeValidator(str), AfterValidator(_address)]
 OutputPath = Annotated[str, AfterValidator(absolute_lake)]
 Count = Annotated[int, Field(ge=1)]

@@ -50,9 +50,8 @@ class Verdicts(Feed):
         if unknown := sorted(set(value) - {*usual, "tx_ref"}):
             names = ", ".join(usual)
             raise ConfigError([f"got {name}, expected one of {names}" for name in unknown])
-        optional = {name: name != "tx_id" for name in usual}
         given = {
-            name: {"type": _KINDS[name], "required": not optional[name], **spec}
+            name: {"type": _KINDS[name], "required": name == "tx_id", **spec}
             for name, spec in (usual | value).items()
             if isinstance(spec, dict) and name in usual
         }

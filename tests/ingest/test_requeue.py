@@ -1,7 +1,10 @@
 """What was in quarantine comes in, after the data set was mended."""
 
 import json
+from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from tests.ingest.conftest import SHOP
@@ -80,3 +83,22 @@ def test_what_was_hashed_is_read_from_the_input_again(lake):
     hashed = shop(note={"hash": True}, secret={"env": "CARD_KEY"})
     with pytest.raises(DataError, match="which hashes note"):
         requeue(lake, hashed)
+
+
+def test_rows_of_files_with_columns(lake, tmp_path):
+    (tmp_path / "in").mkdir()
+    whole = {
+        "id": [1, 2],
+        "amount": [Decimal("3.10"), Decimal("12345678.91")],
+        "lat": [48.125, 1e-7],
+    }
+    moments = pa.array([1522627200_123456] * 2, pa.timestamp("us", "UTC"))
+    texts = {"customer": ["5", "6"], "channel": ["fax", "fax"]}
+    pq.write_table(pa.table(whole | texts | {"time": moments}), tmp_path / "in" / "a")
+    assert ingest(lake, shop(format="parquet"), str(tmp_path / "in"))["quarantine"] == 2
+    mended = shop(format="parquet", channel={"values": ["fax"]})
+    assert counted(requeue(lake, mended)) == [2, 2, 0, 0, 0]
+    (one, two) = lake.read(TRANSACTIONS).sort("tx_id").collect()
+    assert (one["amount"], two["amount"]) == tuple(whole["amount"])
+    assert (one["latitude"], two["latitude"]) == (48.125, 1e-7)
+    assert one["event_time"].microsecond == 123456

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
 from fraudlake.ingest import cards, checks
@@ -72,4 +72,14 @@ def require_fields(feed: Feed, absent: Sequence[str], unknown: Sequence[str]) ->
             f"input: got no record with {', '.join(missing)}, expected every field that the data "
             f"set {feed.name} needs (there are others: {', '.join(unknown) or 'none'}); correct "
             "the data set's YAML or the input"
+        )
+
+
+def require_some(result: Mapping[str, Any]) -> None:
+    """Raise `DataError` where all records of a run, as it counts them, went to quarantine."""
+    if 0 < result["records"] == result["quarantine"]:
+        reason, times = max(result["reasons"].items(), key=lambda item: item[1])
+        raise DataError(
+            f"input: got {result['records']} records and took none, expected to take some; all are "
+            f"in quarantine, {times} for {reason}: correct the data set's YAML or the input"
         )

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
     from fraudlake.feeds import Feed
 
+# Nothing is lost: quarantine gives it back.
+_AS_JSON = {
+    "ignoreNullFields": "false",
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
+}
+
 
 def of_files(rows: DataFrame, dataset: Feed, folders: Collection[str] = ()) -> DataFrame:
     """Records of files that have columns, as Spark reads them.
@@ -134,7 +141,7 @@ def _columns(
 
     absent = [name for name in dataset.raw_fields() if name not in found]
     columns = {
-        "raw": F.to_json(message, {"ignoreNullFields": "false"}),
+        "raw": F.to_json(message, _AS_JSON),
         "source_file": source_file,
         "fields": fields,
         "corrupt": F.lit(None).cast("string"),

@@ -54,13 +54,13 @@ def requeue(lake: Lake, dataset: Dataset, header: str | None = None) -> dict[str
         )
     lake.create(QUARANTINE)
     held = lake.read(QUARANTINE).where(F.col("dataset") == dataset.name)
-    if held.isEmpty():
-        raise DataError(f"quarantine: got no record of {dataset.name}, expected some")
     whole = ~F.coalesce(F.col("raw").rlike(_MASKED), F.lit(True))
-    masked = held.where(~whole).count()
+    (counted,) = held.agg(F.count("*").alias("all"), F.count_if(~whole).alias("masked")).collect()
+    if not counted["all"]:
+        raise DataError(f"quarantine: got no record of {dataset.name}, expected some")
     texts = held.where(whole).select("raw", "source_file")
     if dataset.format == "csv":
         records = lines.parse(texts, csv.syntax(header, dataset, ()), header)
     else:
         records = lines.parse(texts, lines.json_objects(dataset))
-    return pipeline.taken(lake, dataset, records) | {"masked": masked}
+    return pipeline.taken(lake, dataset, records) | {"masked": counted["masked"]}
