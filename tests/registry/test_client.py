@@ -135,9 +135,9 @@ def test_an_alias_moves(registry):
 
 def test_the_alias_is_taken_from_the_version_that_lost_it_and_from_no_other(registry):
     assert registry.versions() == [1, 2]
-    assert not registry.take_over(2, None)
+    assert not registry.take_over(2, None, "")
     assert registry.champion() == 1
-    assert registry.take_over(2, 1)
+    assert registry.take_over(2, 1, "better")
     assert registry.champion() == 2
 
 

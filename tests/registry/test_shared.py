@@ -42,7 +42,7 @@ def test_two_lakes_do_not_meet(server):
     with pytest.raises(FraudlakeError, match="got version 2, expected one of: 1"):
         first.files(2)
     model = first._client.get_registered_model(first.name)
-    assert model.tags == {"lake": "/data/first/lake"}
+    assert model.tags["lake"] == "/data/first/lake"
     runs = [r._client.get_run(r.describe(1)["run_id"]).info for r in (first, second)]
     assert runs[0].experiment_id != runs[1].experiment_id
     again = Registry("/data/first/lake/")

@@ -122,7 +122,7 @@ def test_a_version_of_another_feature_set_stands_beside_the_champion(
         assert result["model_version"] > champion
         sentence = f"not compared: champion {champion} has features of another definition"
         assert sentence in result["comparison"]
-        assert "promote(VERSION)" in result["comparison"]
+        assert "version=VERSION by=NAME" in result["comparison"]
 
 
 def test_mlflows_own_loaders_score_the_feature_table_as_the_batch_does(

@@ -48,10 +48,10 @@ class Versions:
     def describe(self, version):
         return self.tags[version]
 
-    def take_over(self, version, champion):
+    def take_over(self, version, champion, why):
         if self.holder != champion:
             return False
-        self.holder = version
+        self.holder, self.why = version, why
         return True
 
     def note(self, version, tags):
@@ -97,7 +97,7 @@ def test_a_champion_that_cannot_be_compared_stays(judge, caplog, champion, reaso
     for text in (verdict.text, caplog.text):
         assert reason in text
         assert "decides nothing" in text
-        assert "Registry('/data/lake').promote(VERSION)" in text
+        assert "promote lake=/data/lake version=VERSION by=NAME" in text
 
 
 @pytest.mark.parametrize(("shared", "compared"), [(False, True), (True, False)])

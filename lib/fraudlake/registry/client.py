@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
 import logging
 import tempfile
@@ -22,6 +23,7 @@ from fraudlake import __version__
 from fraudlake.errors import FraudlakeError
 from fraudlake.models import bundle, golden
 from fraudlake.registry import common, location, pyfunc
+from fraudlake.registry.aliases import Aliases, Change
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,6 +71,7 @@ class Registry:
         # MLflow creates the tables on first use and does not expect company while it does.
         with self._locked():
             self._client = MlflowClient(self.uri, self.uri)
+        self._aliases = Aliases(self._client, self.name)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -158,7 +161,7 @@ class Registry:
         FraudlakeError
             No such version or alias; the message lists what there is.
         """
-        aliases = self._aliases()
+        aliases = self._aliases.now()
         if model in aliases:
             return aliases[model]
         versions = self.versions()
@@ -201,20 +204,57 @@ class Registry:
 
     def champion(self) -> int | None:
         """Version with the alias `champion`, None where no version has it."""
-        return self._aliases().get(CHAMPION)
+        return self._aliases.now().get(CHAMPION)
 
-    def promote(self, version: int, alias: str = CHAMPION) -> None:
-        """Move an alias to a version."""
-        self._version(version)
-        self._client.set_registered_model_alias(self.name, alias, str(version))
+    def promote(
+        self, version: int, alias: str = CHAMPION, *, by: str | None = None, why: str = ""
+    ) -> Change:
+        """Give an alias to a version, and note who did, when and why.
 
-    def take_over(self, version: int, champion: int | None) -> bool:
+        Parameters
+        ----------
+        by
+            Who gives it; left out: the user of this process.
+
+        Raises
+        ------
+        FraudlakeError
+            There is no such version, its files are not those that were registered, or it does not
+            say on the golden batch what it said then.
+        """
+        return self._give(version, alias, by, why, rollback=False)
+
+    def rollback(self, alias: str = CHAMPION, *, by: str | None = None, why: str = "") -> Change:
+        """Give an alias back to the version that had it before; once more, to the one before that.
+
+        Raises
+        ------
+        FraudlakeError
+            No version had it before, or as `promote` says.
+        """
+        return self._give(self._aliases.before(alias), alias, by, why, rollback=True)
+
+    def changes(self) -> list[Change]:
+        """What has become of the aliases, oldest change first."""
+        return self._aliases.changes()
+
+    def _give(
+        self, version: int, alias: str, by: str | None, why: str, *, rollback: bool
+    ) -> Change:
+        tags = self._version(version).tags
+        golden.check(self.load(version), json.loads(tags.get("golden", "null")))
+        digest, by = tags.get("sha256"), by or getpass.getuser()
+        return self._aliases.give(alias, version, by=by, why=why, sha256=digest, rollback=rollback)
+
+    def take_over(self, version: int, champion: int | None, why: str) -> bool:
         """Give a version the alias `champion`, which it won from the version that had it.
 
         Parameters
         ----------
         champion
             The version that it won from; None where none had the alias.
+        why
+            What was found, for the log of changes.
 
         Returns
         -------
@@ -224,7 +264,7 @@ class Registry:
         with self._locked():
             if self.champion() != champion:
                 return False
-            self.promote(version)
+            self.promote(version, by="train", why=why)
             return True
 
     def note(self, version: int, tags: Mapping[str, str | None]) -> None:
@@ -249,7 +289,7 @@ class Registry:
             "version": version,
             "run_id": record.run_id,
             "created_at": created.isoformat(),
-            "aliases": sorted(a for a, v in self._aliases().items() if v == version),
+            "aliases": sorted(a for a, v in self._aliases.now().items() if v == version),
             "parameters": dict(self._run(record).data.params),
         }
 
@@ -272,10 +312,6 @@ class Registry:
         elif not versions and self.shared:
             common.refuse(self._client, self.lake, self.uri)
         return list(versions)
-
-    def _aliases(self) -> dict[str, int]:
-        models = self._client.search_registered_models(f"name = '{self.name}'")
-        return {alias: int(v) for model in models for alias, v in model.aliases.items()}
 
     def _experiment(self) -> str:
         if experiment := self._client.get_experiment_by_name(self.name):

@@ -91,8 +91,8 @@ def judge(registry: Registry, trial: Trial, test: DataFrame, average_precision: 
 def _not_compared(registry: Registry, champion: int | None, reason: str) -> Verdict:
     text = (
         f"not compared: {reason}; the new version stands as a version and decides nothing. Look at "
-        f"it with score model=VERSION; to have it decide, Registry({registry.lake!r})"
-        ".promote(VERSION), and start stream and serve with its feature set"
+        f"it with score model=VERSION; to have it decide, fraudlake promote lake={registry.lake} "
+        "version=VERSION by=NAME, and start stream and serve with its feature set"
     )
     log.warning("train: %s", text)
     return Verdict(champion, False, text)
@@ -138,7 +138,7 @@ def settle(
     again
         Judges it once more: asked where another version took over in the meantime.
     """
-    while verdict.wins and not registry.take_over(version, verdict.champion):
+    while verdict.wins and not registry.take_over(version, verdict.champion, verdict.text):
         verdict = again()
         registry.note(version, verdict.tags)
     if verdict.wins:
@@ -147,20 +147,21 @@ def settle(
 
 def finish(registry: Registry, version: int) -> None:
     """Give a version the alias that it won in a run that was cut off before it could."""
-    champion, won_from = registry.champion(), registry.describe(version).get(_WON_FROM)
+    told = registry.describe(version)
+    champion, won_from, why = registry.champion(), told.get(_WON_FROM), told.get(COMPARISON, "")
     if won_from is None:
         # Versions of before this tag: the only one there is can have nothing to be held against.
         if champion is None and registry.versions() == [version]:
-            registry.take_over(version, None)
+            registry.take_over(version, None, why)
         return
     loser = None if won_from == _NOBODY else int(won_from)
-    if champion == version or registry.take_over(version, loser):
+    if champion == version or registry.take_over(version, loser, why):
         registry.note(version, {_WON_FROM: None})
     else:
         log.warning(
             "train: version %d won from %s in a run that was cut off, and champion %s was not "
             "compared with it: it stands as a version. Train with a later test to have the two "
-            "compared, or Registry(%r).promote(%d)",
+            "compared, or fraudlake promote lake=%s version=%d by=NAME",
             version,
             won_from,
             champion or "(none)",
