@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from fraudlake.instants import format_instant, parse_instant
@@ -34,13 +36,15 @@ def show(versions: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, A
     grid = Grid("version", "contender", "alias", title="Models", title_justify="left")
     for name in ("trained on", "tested on", "made"):
         grid.add_column(name)
-    for label in _LISTED.values():
+    for label in ("seconds", *_LISTED.values()):
         grid.add_column(label, justify="right")
     for one in versions:
         figures = [_figure(one["metrics"].get(key)) for key in _LISTED]
-        days = [_days(one, "train"), _days(one, "test"), one["created_at"][:16]]
+        days = [_days(one, "train"), _days(one, "test"), one["created_at"][:10]]
         aliases = ", ".join(one["aliases"])
-        grid.add_row(str(one["version"]), one["contender"], aliases, *days, *figures)
+        seconds = _figure(round(one["metrics"].get("seconds", math.nan), 0))
+        name = PurePath(one["contender"]).stem  # where a file was given, its path
+        grid.add_row(str(one["version"]), name, aliases, *days, seconds, *figures)
     console.print(grid)
     if not changes:
         return
@@ -63,7 +67,8 @@ def show_compared(versions: Sequence[Mapping[str, Any]]) -> None:
     grid = Grid("", title="Models side by side", title_justify="left")
     for one in versions:
         aliases = f" ({', '.join(one['aliases'])})" if one["aliases"] else ""
-        grid.add_column(f"{one['contender']} v{one['version']}{aliases}", justify="right")
+        name = PurePath(one["contender"]).stem
+        grid.add_column(f"{name} v{one['version']}{aliases}", justify="right")
     for name in dict.fromkeys(name for one in versions for name in one["metrics"]):
         grid.add_row(name, *(_figure(one["metrics"].get(name)) for one in versions))
     grid.add_section()
@@ -100,6 +105,6 @@ def _days(one: Mapping[str, Any], of: str) -> str:
 
 
 def _figure(value: float | None) -> str:
-    if value is None:
+    if value is None or math.isnan(value):
         return ""
-    return f"{value:,.0f}" if value == int(value) and abs(value) > 1 else f"{value:.4f}"
+    return f"{value:,.0f}" if value == int(value) else f"{value:.4f}"
