@@ -271,7 +271,7 @@ def test_which_record_stands_does_not_depend_on_partitions(spark, lake, shop, tm
     outcomes = []
     for parts in (1, 5):
         checked = checks.check(raw.repartition(parts), shop())
-        rows = pipeline.classify(lake, checked, shop()).collect()
+        rows = pipeline.classify(lake, checked, shop(), {}).collect()
         assert Counter(row["_status"] for row in rows)["new"] == 50
         outcomes.append(Counter(map(repr, rows)))
     assert outcomes[0] == outcomes[1]
@@ -422,10 +422,10 @@ def test_a_run_cut_off_between_two_writes_is_completed_by_the_next(
     insert = Lake.insert_missing
     for table in (LABELS, QUARANTINE):
 
-        def die(self, target, rows, last=table):
+        def die(self, target, rows, last=table, **looked):
             if target is last:
                 raise KeyboardInterrupt
-            return insert(self, target, rows)
+            return insert(self, target, rows, **looked)
 
         with monkeypatch.context() as patched:
             patched.setattr(Lake, "insert_missing", die)
@@ -439,7 +439,7 @@ def test_a_run_cut_off_between_two_writes_is_completed_by_the_next(
 
 
 def test_counts_that_do_not_add_up_are_an_error(lake, feed, monkeypatch):
-    monkeypatch.setattr(Lake, "insert_missing", lambda *_: 1)
+    monkeypatch.setattr(Lake, "insert_missing", lambda *_, **__: 1)
     with pytest.raises(
         DataError, match="got 2 records in and 1 transactions, 0 duplicates, 0 quarantine out"
     ):

@@ -41,6 +41,29 @@ def test_insert_missing_adds_once(spark, lake):
     assert sorted(r.tx_id for r in lake.read(LABELS).collect()) == [1, 2, 3]
 
 
+def test_what_was_looked_at_is_looked_at_again_where_others_have_written(spark, lake):
+    lake.create(LABELS)
+    assert lake.insert_missing(LABELS, labels(spark, 1)) == 1
+    looked = lake.version(LABELS)
+    assert lake.insert_missing(LABELS, labels(spark, 2), looked=looked) == 1
+    assert lake.insert_missing(LABELS, labels(spark, 2, 3), looked=looked) == 1
+    assert sorted(r.tx_id for r in lake.read(LABELS).collect()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["lake", "a lake", "of [2] {3,4}*?"])
+def test_a_whole_table_is_what_it_was_at_a_version(spark, tmp_path, name):
+    lake = Lake(spark, str(tmp_path / name))
+    lake.create(LABELS)
+    assert lake.whole(LABELS, 0).count() == 0
+    for number in (1, 2):
+        lake.insert_missing(LABELS, labels(spark, number))
+    for version in (1, 2):
+        whole = lake.whole(LABELS, version)
+        assert whole.dtypes == lake.read(LABELS).dtypes
+        assert whole.sort("tx_id").collect() == lake.read(LABELS, version).sort("tx_id").collect()
+        assert whole.count() == version
+
+
 def test_insert_missing_beside_another_that_inserts_the_same(spark, lake, monkeypatch):
     """Both find nothing there and begin to write at one moment; Delta refuses one of them."""
     lake.create(LABELS)

@@ -84,7 +84,8 @@ def feedback(
         checked = checked.withColumn("known_at", F.coalesce("known_at", "published_at"))
     lake.create(LABELS)
     lake.create(QUARANTINE)
-    with cached(classify(lake, checked, dataset, feed)) as outcome:
+    standing = lake.version(LABELS)
+    with cached(classify(lake, checked, dataset, feed, standing)) as outcome:
         with files.readable():
             found = counts.count(outcome)
         absent = counts.absent_fields(found, records - (passed or 0))
@@ -92,7 +93,7 @@ def feedback(
         status, added = found["status"], 0
         if status["statement"]:
             rows = outcome.select("tx_id", F.explode("_statements").alias("said"))
-            added = lake.insert_missing(LABELS, rows.select("tx_id", "said.*"))
+            added = lake.insert_missing(LABELS, rows.select("tx_id", "said.*"), looked=standing)
         if status["rejected"]:
             bad = checks.quarantine_rows(outcome.where("_status = 'rejected'"), feed)
             lake.insert_missing(QUARANTINE, bad)
@@ -117,8 +118,10 @@ def feedback(
     }
 
 
-def classify(lake: Lake, checked: DataFrame, dataset: Dataset, feed: Verdicts) -> DataFrame:
-    """What becomes of each record, given the others, and the tables as they are.
+def classify(
+    lake: Lake, checked: DataFrame, dataset: Dataset, feed: Verdicts, standing: int
+) -> DataFrame:
+    """What becomes of each record, given the others, and `labels` at a version.
 
     Returns
     -------
@@ -131,7 +134,7 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset, feed: Verdicts) -
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    rows = _beside(lake, checked)
+    rows = _beside(lake, checked, standing)
     early = F.concat(
         F.lit("known_at: got '"),
         F.col("known_at").cast("string"),
@@ -186,14 +189,14 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset, feed: Verdicts) -
     )
 
 
-def _beside(lake: Lake, checked: DataFrame) -> DataFrame:
+def _beside(lake: Lake, checked: DataFrame, standing: int) -> DataFrame:
     """Adds `event_time` of transactions that are there, and `_standing`, what is said of them."""
     from pyspark.sql import functions as F
 
     keys = checked.select("tx_id").where("tx_id IS NOT NULL")
-    said = lake.read(LABELS, lake.version(LABELS)).join(keys, "tx_id", "left_semi")
+    said = lake.whole(LABELS, standing).join(keys, "tx_id", "left_semi")
     rows = checked.join(statements.standing(said, F.col("tx_id")), "tx_id", "left")
     if not lake.exists(TRANSACTIONS):
         return rows.withColumn("event_time", F.lit(None).cast("timestamp"))
-    known = lake.read(TRANSACTIONS, lake.version(TRANSACTIONS)).select("tx_id", "event_time")
+    known = lake.whole(TRANSACTIONS, lake.version(TRANSACTIONS)).select("tx_id", "event_time")
     return rows.join(known.join(keys, "tx_id", "left_semi"), "tx_id", "left")

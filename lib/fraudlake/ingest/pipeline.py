@@ -82,13 +82,14 @@ def taken(lake: Lake, dataset: Dataset, raw: DataFrame) -> dict[str, Any]:
     if passed is not None:
         raw = raw.where("NOT passed_over").drop("passed_over")
     checked = checks.check(checks.repeats(raw, dataset), dataset)
-    with cached(classify(lake, checked, dataset)) as outcome:
+    held = _held(lake)
+    with cached(classify(lake, checked, dataset, held)) as outcome:
         with files.readable():
             found = counts.count(outcome)
         absent = counts.absent_fields(found, records - (passed or 0))
         counts.require_fields(dataset, absent, list(found["unknown"]))
         _create_tables(lake, dataset)
-        written = _write(lake, outcome, dataset, found["status"])
+        written = _write(lake, outcome, dataset, found["status"], held)
     status = found["status"]
     updated = (
         {"updates": written["updates"], "overtaken": status["overtaken"]} if dataset.version else {}
@@ -116,8 +117,16 @@ def taken(lake: Lake, dataset: Dataset, raw: DataFrame) -> dict[str, Any]:
     }
 
 
-def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
-    """What becomes of each record, given the records beside it and the tables as they are.
+def _held(lake: Lake) -> dict[str, int]:
+    """Versions of `transactions` and `labels`, of those that hold rows."""
+    held = {table.name: lake.version(table) for table in (TRANSACTIONS, LABELS)}
+    return {n: v for n, v in held.items() if v >= 0 and lake.rows(TABLES[n], v)}
+
+
+def classify(
+    lake: Lake, checked: DataFrame, dataset: Dataset, held: Mapping[str, int]
+) -> DataFrame:
+    """What becomes of each record, given the records beside it and the tables at versions.
 
     Returns
     -------
@@ -150,7 +159,7 @@ def classify(lake: Lake, checked: DataFrame, dataset: Dataset) -> DataFrame:
         F.struct(*dataset.columns).alias("_content"),
         F.when(F.col("is_fraud").isNotNull(), label).alias("_label"),
     )
-    rows = _beside_existing(lake, rows, dataset)
+    rows = _beside_existing(lake, rows, dataset, held)
     same_place = Window.partitionBy("_place", "_good")
     # Of payments of one message, which are of one text, the least content comes first.
     unfolded = ["_content"] if dataset.record and "[]" in (dataset.record.path or "") else []
@@ -239,13 +248,13 @@ def _conflict(dataset: Dataset) -> Column:
     return F.when(other != F.col(TX_REF), shared).otherwise(differs)
 
 
-def _beside_existing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame:
+def _beside_existing(
+    lake: Lake, rows: DataFrame, dataset: Dataset, held: Mapping[str, int]
+) -> DataFrame:
     """Adds what the lake holds: `_existing` (a transaction's content), `_standing` (its labels)."""
     from pyspark.sql import functions as F
 
     content = rows.schema["_content"].dataType
-    held = {t.name: lake.version(t) for t in (TRANSACTIONS, LABELS) if lake.exists(t)}
-    held = {name: version for name, version in held.items() if lake.rows(TABLES[name], version)}
     nothing = F.lit(None)
     if not held:
         return rows.select(
@@ -259,7 +268,7 @@ def _beside_existing(lake: Lake, rows: DataFrame, dataset: Dataset) -> DataFrame
     place = F.col("tx_id").alias("_place")
 
     def about(table: Table) -> DataFrame:
-        return lake.read(table, held[table.name]).join(keys, "tx_id", "left_semi")
+        return lake.whole(table, held[table.name]).join(keys, "tx_id", "left_semi")
 
     found = []
     if TRANSACTIONS.name in held:
@@ -286,7 +295,11 @@ def _differences(dataset: Dataset) -> list[Column]:
 
 
 def _write(
-    lake: Lake, outcome: DataFrame, dataset: Dataset, counts: Mapping[str, int]
+    lake: Lake,
+    outcome: DataFrame,
+    dataset: Dataset,
+    counts: Mapping[str, int],
+    held: Mapping[str, int],
 ) -> dict[str, int]:
     """Write the three tables; return how many rows were new or changed in the first two.
 
@@ -299,7 +312,9 @@ def _write(
     if counts["new"]:
         rows = outcome.where("_status = 'new'")
         rows = rows.withColumn("ingested_at", F.lit(datetime.now(UTC)))
-        written["transactions"] = lake.insert_missing(TRANSACTIONS, rows)
+        written["transactions"] = lake.insert_missing(
+            TRANSACTIONS, rows, looked=held.get(TRANSACTIONS.name)
+        )
     if counts["update"] and dataset.version:
         rows = outcome.where("_status = 'update'")
         rows = rows.withColumn("ingested_at", F.lit(datetime.now(UTC)))
@@ -307,7 +322,7 @@ def _write(
     if counts["statement"]:
         rows = outcome.select("tx_id", F.explode("_statements").alias("said"))
         rows = rows.select("tx_id", "said.*")
-        written["labels"] = lake.insert_missing(LABELS, rows)
+        written["labels"] = lake.insert_missing(LABELS, rows, looked=held.get(LABELS.name))
     if counts["rejected"]:
         rows = outcome.where("_status = 'rejected'")
         lake.insert_missing(QUARANTINE, checks.quarantine_rows(rows, dataset))

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("fraudlake")
 
 _TRIES = 20  # to write beside others; a stream commits every few seconds
+_FEW_FILES = 32  # Spark looks at so many without a job
+_PATTERN = re.compile(r"[*?\[\]{}\\]")  # what Spark would take for a pattern of paths
 _CONSTRAINT = "delta.constraints."  # the prefix that Delta keeps them under
 
 
@@ -113,6 +115,23 @@ class Lake:
         if version is None:
             return self.spark.table(self.reference(table))
         return self.spark.sql(f"SELECT * FROM {self.reference(table)} VERSION AS OF {version}")
+
+    def whole(self, table: Table, version: int) -> DataFrame:
+        """What `read` gives, to be read from end to end: from the files, where they are plain.
+
+        Delta starts three jobs to find out which files it need not read. For small tables that is
+        more than reading them.
+
+        Raises
+        ------
+        DataError
+            As `read` says.
+        """
+        frame = self.read(table, version)
+        paths = [file.path for file in self.files(table, version) or ()]
+        if not 0 < len(paths) <= _FEW_FILES or any(_PATTERN.search(path) for path in paths):
+            return frame
+        return self.spark.read.schema(frame.schema).parquet(*paths)
 
     def scan(
         self,
@@ -396,7 +415,9 @@ class Lake:
         if self.exists(table) and _CONSTRAINT + name in self._metadata(table).properties:
             self.spark.sql(f"ALTER TABLE {self.reference(table)} DROP CONSTRAINT {name}")
 
-    def insert_missing(self, table: Table, rows: DataFrame, within: str = "true") -> int:
+    def insert_missing(
+        self, table: Table, rows: DataFrame, within: str = "true", looked: int | None = None
+    ) -> int:
         """Add the rows whose key is not in the table yet; return how many.
 
         Re-run rule: rows that stand are left as they are. Where nothing is new, nothing is
@@ -409,12 +430,15 @@ class Lake:
         within
             SQL condition on the table that all of `rows` meet (a range of `event_time`, say), so
             that only that part of the table is read.
+        looked
+            Version of the table in which none of `rows` stands; None: nobody has looked.
         """
-        keys = list(table.key)
+        keys, new = list(table.key), rows
         for _ in range(_TRIES):
             version = self.version(table)
-            standing = self.read(table, version).where(within).select(*keys)
-            new = rows.join(standing, keys, "left_anti")
+            if version != looked and self.rows(table, version):
+                standing = self.whole(table, version).where(within).select(*keys)
+                new = rows.join(standing, keys, "left_anti")
             with violations.told(self._name(table), table):
                 number = delta_log.append(self.spark, self.location(table), new, version)
             if number is not None:
