@@ -43,7 +43,7 @@ def spark(tmp_path_factory):
             " -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC",
             "spark.sql.shuffle.partitions": "2",
             "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
-            "spark.databricks.delta.snapshotPartitions": "2",
+            "spark.databricks.delta.snapshotPartitions": "1",
             # Each test has tables of its own, and Delta keeps the plans of all for an hour.
             "spark.databricks.delta.delta.log.cacheSize": "16",
             "spark.sql.warehouse.dir": str(work / "warehouse"),

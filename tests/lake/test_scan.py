@@ -57,7 +57,7 @@ def same(lake, version, start=None, end=None, plain=True):
 SCHEMA_NAMES = [field.split()[0] for field in SCHEMA.split(", ")]
 
 
-@pytest.mark.parametrize("rows_a_task", [1, 100, 500_000])
+@pytest.mark.parametrize("rows_a_task", [30, 500_000])
 def test_a_version_and_a_range_of_it(table, monkeypatch, rows_a_task):
     monkeypatch.setattr(scan_module, "_ROWS", rows_a_task)
     assert same(table, 0) == 300

@@ -161,10 +161,9 @@ def test_trained_again_no_version_takes_an_alias_that_nobody_has(first, train, r
         registry.promote(champion)
 
 
-def test_labels_of_after_the_training_date_change_no_weight(spark, first, train, registry, lake):
-    """Every training label is taken back a minute after the training date; weights keep their bits,
-    so both fits are also the same from run to run.
-    """
+@pytest.fixture(scope="module")
+def taken_back(first, lake):
+    """Every training label is taken back a minute after the training date."""
     flipped = lake.read(LABELS).selectExpr(
         "tx_id",
         "NOT is_fraud AS is_fraud",
@@ -172,21 +171,26 @@ def test_labels_of_after_the_training_date_change_no_weight(spark, first, train,
         "'taken back' AS source",
     )
     lake.insert_missing(LABELS, flipped.where("known_at > '2020-01-01' AND tx_id < 2400"))
+
+
+@pytest.mark.usefixtures("taken_back")
+@pytest.mark.parametrize("contender", ["xgboost", pytest.param("mlp", marks=pytest.mark.slow)])
+def test_labels_of_after_the_training_date_change_no_weight(first, train, registry, contender):
+    """Weights keep their bits, so both fits are also the same from run to run."""
     champion = registry.champion()
-    for contender in ("xgboost", "mlp"):
-        again = train(contender)
-        assert again["trained"]
-        assert again["champion"] == champion, "equal average precision takes nothing over"
-        files = [
-            registry.files(version)
-            for version in (first[contender]["model_version"], again["model_version"])
-        ]
-        weights = kinds.kind_of(contender).weights
-        assert files[0][weights] == files[1][weights]
-        manifests = [json.loads(each["scorer.json"]) for each in files]
-        for each in manifests:
-            each["settings"].pop("labels_version")
-        assert manifests[0] == manifests[1]
+    again = train(contender)
+    assert again["trained"]
+    assert again["champion"] == champion, "equal average precision takes nothing over"
+    files = [
+        registry.files(version)
+        for version in (first[contender]["model_version"], again["model_version"])
+    ]
+    weights = kinds.kind_of(contender).weights
+    assert files[0][weights] == files[1][weights]
+    manifests = [json.loads(each["scorer.json"]) for each in files]
+    for each in manifests:
+        each["settings"].pop("labels_version")
+    assert manifests[0] == manifests[1]
 
 
 def test_a_window_without_labels_is_refused(train, day):

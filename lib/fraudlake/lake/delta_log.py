@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from fraudlake.lake.data_file import DataFile
+
+_DELTA = "org.apache.spark.sql.delta"
 
 
 @dataclass(frozen=True)
@@ -73,21 +76,34 @@ class State:
 
 def state(spark: SparkSession, path: str, version: int) -> State:
     """Files of the table in a folder at a version, read from the log without a job of Spark."""
-    kernel = _jvm(spark).io.delta.kernel
-    defaults = kernel.defaults
+    try:
+        commit = Path(path, "_delta_log", f"{version:020}.json").stat()
+    except FileNotFoundError:  # what is older than the log's retention is gone
+        return _state(spark, path, version)
+    # A job asks again and again. A table made anew in the same folder has another file there.
+    return _known_state(spark, path, version, (commit.st_ino, commit.st_mtime_ns, commit.st_size))
+
+
+def _state(spark: SparkSession, path: str, version: int) -> State:
     conf = spark._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001
-    engine = defaults.engine.DefaultEngine.create(conf)
-    snapshot = kernel.Table.forPath(engine, path).getSnapshotAsOfVersion(engine, version)
+    engine = _java(spark, "io.delta.kernel.defaults.engine.DefaultEngine").create(conf)
+    table = _java(spark, "io.delta.kernel.Table").forPath(engine, path)
+    snapshot = table.getSnapshotAsOfVersion(engine, version)
+    told = _java(spark, "io.delta.kernel.defaults.internal.json.JsonUtils")
     files, batches = [], snapshot.getScanBuilder().build().getScanFiles(engine, True)
     while batches.hasNext():
         rows = batches.next().getRows()
         while rows.hasNext():
-            text = defaults.internal.json.JsonUtils.rowToJson(rows.next())
-            files.append(json.loads(text)["add"])
+            files.append(json.loads(told.rowToJson(rows.next()))["add"])
     protocol = snapshot.getProtocol()
     features = [*protocol.getReaderFeatures()], [*protocol.getWriterFeatures()]
     properties = dict(snapshot.getMetadata().getConfiguration())
     return State(path, files, *features, properties, protocol.getMinWriterVersion())
+
+
+@lru_cache(16)
+def _known_state(spark: SparkSession, path: str, version: int, _: tuple[int, ...]) -> State:
+    return _state(spark, path, version)
 
 
 def version(spark: SparkSession, path: str) -> int:
@@ -98,7 +114,7 @@ def version(spark: SparkSession, path: str) -> int:
 def metadata(spark: SparkSession, path: str) -> Metadata:
     """What the table's newest commit says of the table itself."""
     told = _newest(spark, _log(spark, path)).metadata()
-    convert = _jvm(spark).scala.jdk.javaapi.CollectionConverters.asJava
+    convert = _java(spark, "scala.jdk.javaapi.CollectionConverters").asJava
     created = told.createdTime()
     millis = created.get() if created.isDefined() else 0
     return Metadata(told.id(), millis, dict(convert(told.configuration())))
@@ -157,7 +173,7 @@ def append_once(
     bool
         False: there is a commit after that version; nothing was appended.
     """
-    jvm, log = _jvm(spark), _log(spark, path)
+    log = _log(spark, path)
     newest = _newest(spark, log)
     if _applications(newest).get(application, -1) >= number:
         return True
@@ -166,9 +182,9 @@ def append_once(
     transaction, actions, commit = _written(spark, log, newest, rows)
     if after is not None:
         transaction.readWholeTable()
-    now = jvm.scala.Some(int(time.time() * 1000))
-    mark = jvm.org.apache.spark.sql.delta.actions.SetTransaction(application, number, now)
-    transaction.readTxn().append(jvm.PythonUtils.toSeq([application]))
+    now = _java(spark, "scala.Some")(int(time.time() * 1000))
+    mark = _java(spark, f"{_DELTA}.actions.SetTransaction")(application, number, now)
+    transaction.readTxn().append(_sequence(spark, [application]))
     return commit(actions.appended(mark))
 
 
@@ -218,19 +234,14 @@ def replace(
     bool
         False: there is a commit after that version, and nothing was committed.
     """
-    jvm, log = _jvm(spark), _log(spark, path)
-    none, delta, nothing = (
-        jvm.scala.Option.empty(),
-        jvm.org.apache.spark.sql.delta,
-        jvm.PythonUtils.toScalaMap({}),
-    )
+    log, none, nothing = _log(spark, path), _none(spark), _mapping(spark, {})
     newest = _newest(spark, log)
     if after not in (None, newest.version()):
         return False
-    transaction = log.startTransaction(none, jvm.scala.Some(newest))
+    transaction = log.startTransaction(none, _java(spark, "scala.Some")(newest))
     now = int(time.time() * 1000)
     transaction.readWholeTable()
-    add, rest = delta.actions.AddFile, [None, None, *[none] * 5]
+    add, rest = _java(spark, f"{_DELTA}.actions.AddFile"), [None, None, *[none] * 5]
     # From the log: Delta itself would start a job to list them.
     removed = [
         add(f["path"], nothing, f["size"], now, True, None, *rest).removeWithTimestamp(now, True)
@@ -238,7 +249,7 @@ def replace(
         if gone is None or f["path"] in gone
     ]
     added = [add(quote(f.path), nothing, f.size, now, True, f.stats, *rest) for f in files]
-    metric = jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric
+    metric = _java(spark, "org.apache.spark.sql.execution.metric.SQLMetrics").createMetric
     counted = {"numFiles": len(files), "numOutputBytes": sum(f.size for f in files)}
     counted["numOutputRows"] = sum(f.rows for f in files)
     metrics = {}
@@ -246,12 +257,12 @@ def replace(
         metrics[name] = metric(spark.sparkContext._jsc.sc(), name)
         metrics[name].set(value)
     session = spark._jsparkSession  # noqa: SLF001
-    transaction.registerSQLMetrics(session, jvm.PythonUtils.toScalaMap(metrics))
-    modes = jvm.org.apache.spark.sql.SaveMode
+    transaction.registerSQLMetrics(session, _mapping(spark, metrics))
+    modes = _java(spark, "org.apache.spark.sql.SaveMode")
     mode = modes.Overwrite if gone is None or removed else modes.Append
-    operation = getattr(delta, "DeltaOperations$Write")(mode, *[none] * 8)
+    operation = _java(spark, f"{_DELTA}.DeltaOperations$Write")(mode, *[none] * 8)
     try:
-        transaction.commit(jvm.PythonUtils.toSeq([*removed, *added]), operation, nothing)
+        transaction.commit(_sequence(spark, [*removed, *added]), operation, nothing)
     except _conflicts():
         if after is None:
             raise
@@ -266,18 +277,17 @@ def _written(
 
     That one says whether Delta took them: no where another commit came in between.
     """
-    jvm, session = _jvm(spark), spark._jsparkSession  # noqa: SLF001
-    none, delta = jvm.scala.Option.empty(), jvm.org.apache.spark.sql.delta
-    transaction = log.startTransaction(none, jvm.scala.Some(newest))
-    mode, nothing = jvm.org.apache.spark.sql.SaveMode.Append, jvm.PythonUtils.toScalaMap({})
-    options = delta.DeltaOptions(nothing, session.sessionState().conf())
+    session, none, nothing = spark._jsparkSession, _none(spark), _mapping(spark, {})  # noqa: SLF001
+    transaction = log.startTransaction(none, _java(spark, "scala.Some")(newest))
+    mode = _java(spark, "org.apache.spark.sql.SaveMode").Append
+    options = _java(spark, f"{_DELTA}.DeltaOptions")(nothing, session.sessionState().conf())
     chosen = rows.select(*newest.schema().fieldNames())
-    write = delta.commands.WriteIntoDelta(
-        log, mode, options, jvm.PythonUtils.toSeq([]), nothing, chosen._jdf, none, none, False
+    write = _java(spark, f"{_DELTA}.commands.WriteIntoDelta")(
+        log, mode, options, _sequence(spark, []), nothing, chosen._jdf, none, none, False
     )
 
     def commit(actions: Any) -> bool:
-        operation = getattr(delta, "DeltaOperations$Write")
+        operation = _java(spark, f"{_DELTA}.DeltaOperations$Write")
         try:
             transaction.commit(actions, operation(mode, *[none] * 8), nothing)
         except _conflicts():
@@ -303,8 +313,7 @@ def summarise(spark: SparkSession, path: str, every: int) -> None:
 
     What the table's `delta.logRetentionDuration` lets go is removed then.
     """
-    none = _jvm(spark).scala.Option.empty()
-    log = _log(spark, path)
+    none, log = _none(spark), _log(spark, path)
 
     def is_due(snapshot: Any) -> bool:
         return snapshot.version() - snapshot.checkpointProvider().version() >= every
@@ -328,8 +337,8 @@ def _applications(snapshot: Any) -> dict[str, int]:
 
 def _newest(spark: SparkSession, log: Any) -> Any:
     """The newest snapshot: the known one, as long as its commit stands and the next does not."""
-    jvm, snapshot = _jvm(spark), log.unsafeVolatileSnapshot()
-    names = getattr(jvm.org.apache.spark.sql.delta.util, "FileNames$").__getattr__("MODULE$")
+    snapshot = log.unsafeVolatileSnapshot()
+    names = _java(spark, f"{_DELTA}.util.FileNames$").__getattr__("MODULE$")
     disk = log.logPath().getFileSystem(log.newDeltaHadoopConf())
     here, after = (
         disk.exists(names.unsafeDeltaFile(log.logPath(), snapshot.version() + more))
@@ -337,14 +346,27 @@ def _newest(spark: SparkSession, log: Any) -> Any:
     )
     if here and not after:
         return snapshot
-    none = jvm.scala.Option.empty()
+    none = _none(spark)
     return log.update(False, none, none)
 
 
-def _jvm(spark: SparkSession) -> Any:
-    return spark.sparkContext._jvm
+def _java(spark: SparkSession, name: str) -> Any:
+    """A class of Java by its full name: of a name in parts, Java looks for each in all JARs."""
+    return getattr(spark.sparkContext._jvm, name)
+
+
+def _none(spark: SparkSession) -> Any:
+    return _java(spark, "scala.Option").empty()
+
+
+def _sequence(spark: SparkSession, values: Sequence[Any]) -> Any:
+    return _java(spark, "org.apache.spark.api.python.PythonUtils").toSeq(values)
+
+
+def _mapping(spark: SparkSession, values: Mapping[str, Any]) -> Any:
+    return _java(spark, "org.apache.spark.api.python.PythonUtils").toScalaMap(values)
 
 
 def _log(spark: SparkSession, path: str) -> Any:
     session = spark._jsparkSession  # noqa: SLF001
-    return _jvm(spark).org.apache.spark.sql.delta.DeltaLog.forTable(session, path)
+    return _java(spark, f"{_DELTA}.DeltaLog").forTable(session, path)
