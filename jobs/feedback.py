@@ -58,7 +58,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         "feedback",
         **job.resolved(args),
         definition=feed.model_dump(exclude_defaults=True),
-        files=sources.listing(spark, args.input, args.kafka),
+        files=sources.listing(spark, feed, args.input, args.kafka),
     )
     lake.create(METRICS)
     numbers = {name: value for name, value in result.items() if isinstance(value, int)}

@@ -54,7 +54,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
         "ingest",
         **job.resolved(args),
         definition=dataset.model_dump(exclude_defaults=True),
-        files=sources.listing(spark, args.input, args.kafka),
+        files=sources.listing(spark, dataset, args.input, args.kafka),
     )
     numbers = {name: value for name, value in result.items() if isinstance(value, int)}
     run_metrics.record(lake, "ingest", run_id, lake.version(TRANSACTIONS), numbers)

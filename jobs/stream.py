@@ -128,6 +128,13 @@ def run(spark: Any, args: Arguments) -> job.Result:
             "stream takes equal records for one payment, as it keeps no count of them"
         )
         raise ConfigError([problem])
+    if dataset.joined:
+        problem = (
+            f"dataset: got {dataset.name}, which joins {', '.join(dataset.joined)}, expected one "
+            "that joins nothing: a stream has no second file; let what writes its records join "
+            "them, and name a data set that reads all from these"
+        )
+        raise ConfigError([problem])
     feature_set, types = load_feature_set(args.features), dataset.column_types()
     computed = [feature.name for feature in feature_set.features]
 

@@ -45,6 +45,8 @@ class Layout:
         What another record has in place of a field → what is said of it, less what it quotes.
     passed
         Messages that hold no payment.
+    beside
+        Name of another file → its text.
     """
 
     made: Callable[[int, random.Random], Any]
@@ -53,6 +55,7 @@ class Layout:
     header: str = ""
     delimiter: str = ","
     passed: list[Any] = field(default_factory=list)
+    beside: dict[str, str] = field(default_factory=dict)
 
     def records(self, seed: int = 7) -> list[Any]:
         """The good ones."""
@@ -289,6 +292,18 @@ IEEE = [
     *(f"C{n}" for n in range(1, 15)), *(f"D{n}" for n in range(1, 16)),
     *(f"M{n}" for n in range(1, 10)), *(f"V{n}" for n in range(1, 340)),
 ]  # fmt: skip
+NUMBERS = {*range(1, 12), 13, 14, *range(17, 23), 24, 25, 26, 32}
+IDENTITY = ["TransactionID", *(f"id_{n:02}" for n in range(1, 39)), "DeviceType", "DeviceInfo"]
+
+
+def identity(n: int) -> str:
+    """A line of train_identity.csv, about every other payment."""
+    values = [f"-{n}.0" if at in NUMBERS else "Found" for at in range(1, 39)]
+    return ",".join(
+        [f"{2987000 + 2 * n}", *values, "mobile" if n % 2 else "", "SM-G892A Build/NRD90M"]
+    )
+
+
 CHARGE = "payment_method_details.card.fingerprint"
 # fmt: off
 # ruff: noqa: E501
@@ -345,6 +360,12 @@ LAYOUTS = {
         [({"card1": ""}, "card_id: missing, expected int")],
         ",".join(IEEE),
     ),
+    "ieee_cis_identity": Layout(
+        ieee, ("2017-12-01 00:00:00", "57.12", "2987000", False),
+        [({"TransactionID": "2987099"}, "id_01: expected double")],
+        ",".join(IEEE),
+        beside={"train_identity.csv": "\n".join([",".join(IDENTITY), *map(identity, range(3)), "2987099,odd" + "," * 39])},
+    ),
     "stripe_events": Layout(
         stripe_event, ("2024-01-01 00:00:08", "2621.00", f"ch_3{0:023d}", False),
         [({f"data.object.{CHARGE}": None}, "card_id: missing, expected string"),
@@ -386,12 +407,12 @@ LAYOUTS = {
 # fmt: on
 # Which sets of features are for which data sets.
 FOR = {
-    "cards": "sparkov sparkov_generator tabformer ieee_cis stripe_events stripe_charges debezium"
+    "cards": "sparkov sparkov_generator tabformer ieee_cis ieee_cis_identity stripe_events stripe_charges debezium"
     " adyen_notifications debezium_unwrapped cloudevents iso8583 simulated",
     "transfers": "paysim ibm_aml amlsim",
     "devices": "fraud_ecommerce",
     "ulb_creditcard": "ulb_creditcard",
-    "ieee_cis": "ieee_cis",
+    "ieee_cis": "ieee_cis ieee_cis_identity",
 }
 
 
@@ -404,6 +425,8 @@ def written(folder, name, records, file="a"):
     layout = LAYOUTS[name]
     folder.mkdir(exist_ok=True)
     (folder / f"{file}.{'csv' if layout.header else 'jsonl'}").write_text(layout.text(records))
+    for other, text in layout.beside.items():
+        (folder.parent / other).write_text(text)
     return str(folder)
 
 
@@ -420,7 +443,15 @@ def test_features_fit_their_data_sets(features):
         assert load_feature_set(features).check_against(load_dataset(name)) == [], name
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+def test_ieee_cis_is_ieee_cis_identity_without_what_is_joined():
+    both = load_dataset("ieee_cis_identity")
+    own = {n: c for n, c in both.columns.items() if not str(c.source).startswith("identity.")}
+    alone = both.model_copy(update={"name": "ieee_cis", "columns": own, "joined": {}})
+    assert load_dataset("ieee_cis") == alone
+
+
+# The rows of ieee_cis are read with those of ieee_cis_identity.
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name != "ieee_cis"])
 def test_rows_in_the_layout_of_a_set(spark, tmp_path, name):
     layout, dataset = LAYOUTS[name], load_dataset(name)
     path = written(tmp_path / "raw", name, [*layout.records(), *layout.wrong(), *layout.passed])
@@ -443,6 +474,9 @@ def test_rows_in_the_layout_of_a_set(spark, tmp_path, name):
     if dataset.label and dataset.label.source:
         assert [r.is_fraud for r in good].count(True) == 1
     assert len({r.tx_id for r in good}) == ROWS
+    if name == "ieee_cis_identity":
+        held = [(r.id_01, r.id_12, r.device_type) for r in sorted(good, key=lambda r: r.tx_id)]
+        assert held[:4] == [(0, "Found", None), (None,) * 3, (-1, "Found", "mobile"), (None,) * 3]
 
 
 def test_equal_rows_without_an_id_are_payments_of_their_own(spark, tmp_path):

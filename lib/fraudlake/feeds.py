@@ -36,6 +36,28 @@ class Secret(BaseModel):
         return self
 
 
+class Joined(BaseModel):
+    """Another file or table, of which at most one record stands beside each of the feed's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: str = Field(
+        description="file, folder, pattern or Delta table: its path from the folder that the "
+        "`input` of a run lies in, or an absolute path or URI"
+    )
+    by: writing.Fields = Field(
+        description="field of the feed's own records that says which record stands beside it; of a "
+        "list the texts are joined by a space"
+    )
+    key: writing.Fields | None = Field(
+        None, description="the field there that `by` is looked up in, where it has another name"
+    )
+    format: str | None = Field(None, description="of its files, where it is not the feed's")
+    files: layout.Files | None = Field(
+        None, description="how its files of text are written; left out: as the feed's are"
+    )
+
+
 class Feed(BaseModel):
     """Records of one kind: all that reading and checking them takes."""
 
@@ -57,6 +79,11 @@ class Feed(BaseModel):
     label: Label | None = None
     secret: Secret | None = Field(None, description="what columns with `hash: true` are hashed by")
     ignore: tuple[str, ...] = Field((), description="raw fields that are dropped at the door")
+    joined: dict[str, Joined] = Field(
+        {},
+        description="files and tables with more about the same records, by a name: a `source` "
+        "NAME.FIELD is a field of theirs",
+    )
 
     @field_validator("format")
     @classmethod
@@ -87,24 +114,90 @@ class Feed(BaseModel):
             raise ConfigError(problems)
         return self
 
+    @model_validator(mode="after")
+    def _joins_fit(self) -> Self:
+        problems = []
+        for name, other in self.joined.items():
+            if not name.isidentifier():
+                problems.append(f"joined: got {name}, expected letters, digits and _")
+            if other.format not in (None, *resources.formats()):
+                formats = ", ".join(resources.formats())
+                problems.append(
+                    f"joined.{name}.format: got {other.format!r}, expected one of {formats}"
+                )
+            elif not self._fields_of(name):
+                problems.append(
+                    f"joined.{name}: got no column of it, expected a source {name}.FIELD"
+                )
+        where = self.record.where if self.record else ()
+        own = {"joined: by": [f for o in self.joined.values() for f in several(o.by)]}
+        for key, fields in (own | {"record.where": where}).items():
+            problems += [
+                f"{key}: got {field}, expected a field of the feed's own records"
+                for field in fields
+                if self._place(field)[0]
+            ]
+        if problems:
+            raise ConfigError(problems)
+        return self
+
     def hashed(self) -> list[str]:
         """Names of the columns that hold hashes in place of what the feed has."""
         return [name for name, column in self.columns.items() if column.hash]
 
     def required_fields(self) -> list[str]:
-        """Names of the raw fields without which a record is no transaction."""
-        columns = [column for column in self.columns.values() if column.required]
-        return list(dict.fromkeys(field for column in columns for field in several(column.source)))
+        """Names of the feed's own raw fields without which a record is no transaction."""
+        return self._fields_of(None, required=True)
 
     def raw_fields(self) -> list[str]:
-        """Names of all raw fields that are read."""
-        sources = [column.source for column in self.columns.values()]
-        if self.label and self.label.source:
+        """Names of all of the feed's own raw fields that are read."""
+        fields = self._fields_of(None)
+        fields += self.record.where if self.record else ()
+        fields += [field for other in self.joined.values() for field in several(other.by)]
+        return list(dict.fromkeys(fields))
+
+    def beside(self, name: str) -> Feed:
+        """Of what is joined by a name: its records, as a feed with texts alone.
+
+        Its columns are `by` and, by number, the fields that columns of this feed are made of.
+        """
+        other, hashes = self.joined[name], {self.columns[column].source for column in self.hashed()}
+        columns: dict[str, Any] = {
+            "by": {"source": other.key or other.by, "hash": other.by in hashes}
+        }
+        for place, field in enumerate(self._fields_of(name)):
+            hashed = f"{name}.{field}" in hashes
+            columns[f"c{place}"] = {"source": field, "required": False, "hash": hashed}
+        as_here = other.format in (None, self.format)
+        given = {
+            "name": f"{name}, beside {self.name}",
+            "format": other.format or self.format,
+            "files": other.files or (self.files if as_here else {}),
+            "columns": {key: {"type": "string", **column} for key, column in columns.items()},
+            "secret": self.secret if any(column["hash"] for column in columns.values()) else None,
+            "ignore": [field for of, field in map(self._place, self.ignore) if of == name],
+        }
+        return Feed.model_validate(given)
+
+    def required_beside(self, name: str) -> list[str]:
+        """Names of the fields of what is joined by a name without which a record is none."""
+        return self._fields_of(name, required=True)
+
+    def _place(self, field: str) -> tuple[str | None, str]:
+        """What a field is of, None: of the feed's own records; and its name there."""
+        head, _, rest = field.partition(".")
+        return (head, rest) if head in self.joined and rest else (None, field)
+
+    def _fields_of(self, name: str | None, *, required: bool = False) -> list[str]:
+        """Fields that values are made of, and that are of what is joined by a name (None: own)."""
+        sources = [
+            column.source for column in self.columns.values() if column.required or not required
+        ]
+        if self.label and self.label.source and not required:
             sources.append(self.label.source)
             sources += [self.label.known_at.source] if self.label.known_at else []
-        if self.record:
-            sources += self.record.where
-        return list(dict.fromkeys(field for source in sources for field in several(source)))
+        fields = [self._place(field) for source in sources for field in several(source)]
+        return list(dict.fromkeys(field for of, field in fields if of == name))
 
 
 def with_ref(columns: dict[str, Column]) -> dict[str, Column]:

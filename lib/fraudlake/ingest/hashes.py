@@ -67,7 +67,8 @@ def hashed(records: DataFrame, dataset: Feed) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    names = dataset.hashed()
+    own = dataset.raw_fields()
+    names = [name for name in dataset.hashed() if dataset.columns[name].source in own]
     if not names:
         return records
     key = secret(dataset)
@@ -90,7 +91,7 @@ def hashed(records: DataFrame, dataset: Feed) -> DataFrame:
     def value(field: str) -> Column:
         return F.col(at[field]) if field in at else F.col("fields")[field]
 
-    fields = F.struct(*[value(field).alias(field) for field in dataset.raw_fields()])
+    fields = F.struct(*[value(field).alias(field) for field in own])
     changed = {"raw": raw, "fields": fields}
     return rows.select(*[changed.get(n, F.col(n)).alias(n) for n in records.columns])
 

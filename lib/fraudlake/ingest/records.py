@@ -50,7 +50,15 @@ def of_table(rows: DataFrame, dataset: Feed, path: str) -> DataFrame:
             typed.setdefault(field, name)
     if not set(typed) <= set(rows.columns) and set(dataset.columns) <= set(rows.columns):
         columns = dataset.columns.items()
-        own = [n for n, c in columns if c.written or c.repeats or c.hash or several(c.source)[1:]]
+        own = [
+            name
+            for name, column in columns
+            if column.written
+            or column.repeats
+            or column.hash
+            or several(column.source)[1:]
+            or any(field.partition(".")[0] in dataset.joined for field in several(column.source))
+        ]
         if own:
             raise DataError(
                 f"input: got the columns of {dataset.name} in {path}, expected its raw fields, as "

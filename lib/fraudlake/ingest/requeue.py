@@ -47,6 +47,11 @@ def requeue(lake: Lake, dataset: Dataset, header: str | None = None) -> dict[str
             f"dataset: got {dataset.name}, which hashes {', '.join(dataset.hashed())}, expected "
             f"one that hashes nothing: the plain texts are not in quarantine; {again}"
         )
+    if dataset.joined:
+        raise DataError(
+            f"dataset: got {dataset.name}, which joins {', '.join(dataset.joined)}, expected one "
+            f"that joins nothing: what stands beside a record is not in quarantine; {again}"
+        )
     if dataset.format == "csv" and not (header or dataset.files.names):
         raise DataError(
             "header: got none, expected the line that names the fields in the CSV files of "

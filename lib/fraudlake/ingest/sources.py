@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fraudlake.ingest import files, formats, hashes, kafka, lines, records
+from fraudlake.ingest import files, formats, hashes, joins, kafka, lines, records
 from fraudlake.options import is_topic
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def read(
         format; its columns are the raw fields, or the columns of `transactions`.
     path
         Local path or URI; of a topic `kafka://host:port[,host:port]/topic`, of which everything is
-        read that it holds at this call. Its values are JSON, whatever the format.
+        read that it holds at this call. Its values are JSON, whatever the format. What the data set
+        names as `joined` is read too, from the same folder.
     properties, avro
         Of a topic: the client's settings and the schemas of Avro values (see `kafka.named`).
 
@@ -60,7 +61,12 @@ def read(
         found = records.of_table(spark.read.format("delta").load(path), dataset, path)
     else:
         found = formats.named(dataset.format).read(spark, dataset, path)
-    return hashes.hashed(found, dataset)
+    found = hashes.hashed(found, dataset)
+    for name in dataset.joined:
+        place = joins.place(dataset, name, path)
+        with joins.told(name, place):
+            found = joins.beside(found, dataset, name, read(spark, dataset.beside(name), place))
+    return found
 
 
 def read_stream(
@@ -118,9 +124,14 @@ def read_stream(
     return hashes.hashed(found, dataset)
 
 
-def listing(spark: SparkSession, path: str, properties: str | None = None) -> list[tuple[str, int]]:
-    """What an input holds now: each file with its size, each partition with its next offset."""
+def listing(
+    spark: SparkSession, dataset: Feed, path: str, properties: str | None = None
+) -> list[tuple[str, int]]:
+    """What an input holds now, and what is joined to it: each file with its size, each partition
+    with its next offset.
+    """
     if not is_topic(path):
-        return files.listing(spark, path)
+        places = [path, *(joins.place(dataset, name, path) for name in dataset.joined)]
+        return [file for place in places for file in files.listing(spark, place)]
     ends = kafka.offsets(spark, kafka.named(path, properties))
     return [(f"{path}/{partition}", following) for partition, (_, following) in ends.items()]
