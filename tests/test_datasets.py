@@ -6,6 +6,7 @@ from tests.conftest import ROOT
 from fraudlake.columns import Column
 from fraudlake.datasets import load_dataset
 from fraudlake.errors import ConfigError
+from fraudlake.features.definition.feature_set import load_feature_set
 from fraudlake.writing import Writing
 
 # ruff: noqa: E501
@@ -58,6 +59,18 @@ def test_an_id_that_is_text_has_a_column_more(load):
 
 def test_a_card_may_be_left_out(load):
     assert load(GOOD.replace("card: card_id\nlabel", "label")).card is None
+
+
+def test_events_without_amounts_have_no_features_of_amounts(load):
+    dataset = load("\n".join(line for line in GOOD.splitlines() if "amount" not in line))
+    assert "amount" not in dataset.column_types()
+    (problem,) = load_feature_set("handbook").only(["amount"]).check_against(dataset)
+    assert problem == (
+        f"features: amount: got column 'amount', expected one of tx_id, event_time, card_id (data set {dataset.name})"
+    )
+    for wrong in ("double", '"decimal(18,2)", required: false'):
+        with pytest.raises(ConfigError, match="columns with amount"):
+            load(GOOD.replace('"decimal(18,2)"', wrong))
 
 
 def test_a_table_of_ranges_lies_beside_the_yaml(load, tmp_path):

@@ -11,10 +11,10 @@ from fraudlake import reserved, resources, words
 from fraudlake.columns import Column
 from fraudlake.config import explain
 from fraudlake.errors import ConfigError
-from fraudlake.feeds import TX_REF, Feed, with_ref
+from fraudlake.feeds import AMOUNT, TX_REF, Feed, with_ref
 from fraudlake.verdicts import Verdicts
 
-EVENT_COLUMNS = ("tx_id", "event_time", "amount")
+EVENT_COLUMNS = ("tx_id", "event_time", AMOUNT)
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 
@@ -23,9 +23,10 @@ class Dataset(Feed):
 
     `columns` maps each column of `transactions` to a raw field; it must hold `tx_id` (bigint, or
     string: then the table has its number, and the text as `tx_ref`, a column more), `event_time`
-    (timestamp) and `amount` (decimal(18,2)). `entities` maps the short name a feature
-    set uses (`customer`) to a column. `card` is the column that stands for a card in card
-    precision, and whose frauds take it out of the test; where there is none, neither is done.
+    (timestamp) and, where events are payments, `amount` (decimal(18,2)); it is null in every table
+    where they are not. `entities` maps the short name a feature set uses (`customer`) to a column.
+    `card` is the column that stands for a card in card precision, and whose frauds take it out of
+    the test; where there is none, neither is done.
     """
 
     columns: dict[str, Column]
@@ -90,8 +91,9 @@ class Dataset(Feed):
         wanted = {
             "tx_id": ("bigint", "string"),
             "event_time": ("timestamp",),
-            "amount": ("decimal(18,2)",),
         }
+        if AMOUNT in self.columns:
+            wanted[AMOUNT] = ("decimal(18,2)",)
         for name, kinds in wanted.items():
             if name not in self.columns or self.columns[name].type not in kinds:
                 raise ValueError(f"columns with {name} of type {' or '.join(kinds)}")

@@ -12,6 +12,7 @@ from fraudlake.columns import Column, Label, several
 from fraudlake.errors import ConfigError
 
 TX_REF = "tx_ref"  # beside the number of an id that is text: the text
+AMOUNT = "amount"  # what no event has that is no payment
 LARGEST_ID = 2**63 - 1
 
 

@@ -588,6 +588,15 @@ def test_ids_made_of_what_records_hold(lake, shop, tmp_path, repeats, ids):
     assert sorted(found) == ids
 
 
+def test_events_without_amounts(lake, feed):
+    """Theirs is null, and no rule of payments is on the table."""
+    columns = {name: how for name, how in SHOP["columns"].items() if name != "amount"}
+    counts, _ = feed("log-ins", good(1), good(2), good(3, tries="x"), columns=columns)
+    assert counts == [2, 0, 1, 2]
+    rows = lake.read(TRANSACTIONS).select("tx_id", "tries", "amount").collect()
+    assert sorted(map(tuple, rows)) == [(1, 1, None), (2, 1, None)]
+
+
 def test_a_hashed_card_is_nowhere(lake, feed, monkeypatch, tmp_path):
     """Neither one that looks like a card's number nor one that does not."""
     column = {"source": "customer", "type": "string", "hash": True, "nulls": ["none"]}

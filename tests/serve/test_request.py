@@ -63,6 +63,17 @@ def test_money_is_read_as_it_is_written(read, written, read_as):
     assert str(read(body)["amount"]) == read_as
 
 
+def test_events_without_amounts_have_none():
+    handbook, features = load_dataset("handbook"), load_feature_set("handbook")
+    columns = {name: how for name, how in handbook.columns.items() if name != "amount"}
+    reader = TransactionReader(
+        handbook.model_copy(update={"columns": columns}), features.only(["night"])
+    )
+    event = {name: value for name, value in GOOD.items() if name != "amount"}
+    assert reader(json.dumps(event).encode()).keys() == event.keys()
+    assert "amount: unknown key" in problems(reader, GOOD)[0]
+
+
 def test_an_id_that_is_text_has_the_number_that_ingest_gives_it():
     handbook = load_dataset("handbook")
     columns = handbook.columns | {"tx_id": Column(source=["shop", "id"], type="string")}

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from fraudlake.columns import Column as Field
 from fraudlake.columns import Label
-from fraudlake.feeds import TX_REF
+from fraudlake.feeds import AMOUNT, TX_REF
 from fraudlake.ingest import addresses, cards
 from fraudlake.ingest.values import reading, time
+from fraudlake.lake.tables import TRANSACTIONS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -47,7 +48,8 @@ def check(raw: DataFrame, dataset: Feed) -> DataFrame:
     Returns
     -------
     DataFrame
-        One row a record: the columns of the data set, typed; `is_fraud` (boolean) and `known_at`
+        One row a record: the columns of the data set, typed, and `amount`, null where its events
+        have none; `is_fraud` (boolean) and `known_at`
         (timestamp; event time plus the label's delay where the record says nothing), null without
         a label; `reasons` (array<string>, empty for a good record); and all columns of `raw` but
         `fields` and `corrupt`. Typed columns of a bad record may be null.
@@ -119,11 +121,21 @@ def steps(columns: Sequence[str], dataset: Feed, now: datetime) -> list[list[Col
     problems += wrong
     results = [
         *(F.col(name) for name in dataset.columns),
+        *_no_amount(dataset),
         *(value.alias(name) for name, value in said.items() if name not in dataset.columns),
         *carried,
         _rendered(F.array_compact(F.array(*problems))).alias("reasons"),
     ]
     return [split, values, results]
+
+
+def _no_amount(feed: Feed) -> list[Column]:
+    """The column `amount` of events that are no payments; of verdicts none."""
+    from pyspark.sql import functions as F
+
+    if AMOUNT in feed.columns or "event_time" not in feed.columns:
+        return []
+    return [F.lit(None).cast(TRANSACTIONS.columns[AMOUNT]).alias(AMOUNT)]
 
 
 def repeats(raw: DataFrame, dataset: Feed) -> DataFrame:

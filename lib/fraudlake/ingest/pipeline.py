@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraudlake.errors import DataError
-from fraudlake.feeds import TX_REF
+from fraudlake.feeds import AMOUNT, TX_REF
 from fraudlake.ingest import checks, counts, files, sources, statements
 from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
@@ -200,7 +200,7 @@ def classify(
     first = F.col("_number") == 1
     rejected = ~F.col("_good") | conflict
     return rows.select(
-        *dataset.columns,
+        *dict.fromkeys((*dataset.columns, AMOUNT)),
         "source_file",
         F.when(rejected, F.lit("rejected"))
         .when(first & F.col("_existing").isNull(), F.lit("new"))
@@ -343,10 +343,14 @@ def require_dataset(lake: Lake, dataset: Dataset) -> None:
 def _create_tables(lake: Lake, dataset: Dataset) -> None:
     types = dataset.column_types()
     extra = {name: kind for name, kind in types.items() if name not in TRANSACTIONS.columns}
-    rules = dict(TRANSACTIONS.constraints)
-    if dataset.columns["amount"].signed:
+    rules, required = dict(TRANSACTIONS.constraints), TRANSACTIONS.required
+    amount = dataset.columns.get(AMOUNT)
+    if amount is None or amount.signed:
         del rules[NOT_NEGATIVE]
         lake.drop_constraint(TRANSACTIONS, NOT_NEGATIVE)
-    lake.create(replace(TRANSACTIONS, constraints=rules), extra, {"dataset": dataset.name})
+    if amount is None:
+        required = tuple(name for name in required if name != AMOUNT)
+    table = replace(TRANSACTIONS, constraints=rules, required=required)
+    lake.create(table, extra, {"dataset": dataset.name})
     for table in (LABELS, QUARANTINE, METRICS):
         lake.create(table)

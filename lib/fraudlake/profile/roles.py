@@ -134,7 +134,9 @@ def amount(fields: Sequence[Seen], currency: Seen | None) -> Choice:
     rated = [(_money_score(f, f.number), f, f.number) for f in fields if f.number]
     rated.sort(key=lambda one: -one[0])
     if not rated or rated[0][0] < 2:
-        return Choice((), {}, "", ("no field is an amount: which is the money paid?",))
+        return Choice(
+            (), {}, "", ("no field is an amount: which is the money paid? (none: no such column)",)
+        )
     score, best, form = rated[0]
     field = best.field
     keys, asked = dict(form.keys), [f"{best.name}: {form.question}"] if form.question else []
