@@ -155,6 +155,8 @@ def test_how_records_lie(load):
         ("{card: card_id}", "{card: card_id, tx: tx_id}", "tx_id is not one"),
         ("delay: 3d", "delay: soon", "label.delay: got 'soon', expected a length of time"),
         ("format: csv", "format: xml", "format: got 'xml'"),
+        ("format: csv", "format: csv\nearliest: 1969-12-31", "earliest: got datetime.date(1969"),
+        ("format: csv", "format: csv\nearliest: soon", "earliest: got 'soon', expected a day (2018"),
         ("format: csv", "format: csv\ntimezone: Paris", "Europe/Paris"),
         ("entities:", "entitis:", "entitis: unknown key"),
         (
@@ -175,7 +177,7 @@ def test_how_records_lie(load):
         (
             "timestamp",
             "timestamp, unit: sec",
-            "unit: got 'sec', expected one of ns, us, ms, s, min",
+            "unit: got 'sec', expected one of ns, us, ms, s, min, h, d, month, or so many of one",
         ),
         (
             "timestamp",

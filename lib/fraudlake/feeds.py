@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from fraudlake import layout, resources, writing
+from fraudlake import instants, layout, resources, writing
 from fraudlake.columns import Column, Label, several
 from fraudlake.errors import ConfigError
 
@@ -73,6 +74,9 @@ class Feed(BaseModel):
         None, description="where in a message the payment lies, and which messages hold one"
     )
     timezone: writing.Zone = "UTC"
+    earliest: instants.Instant = Field(
+        instants.EARLIEST, description="day or instant before which no time of an event can be"
+    )
     nulls: writing.Words = Field(
         None, description="words that stand for a missing value in every column without its own"
     )
@@ -91,6 +95,13 @@ class Feed(BaseModel):
     def _format(cls, value: str) -> str:
         if value not in resources.formats():
             raise ValueError(f"one of {', '.join(resources.formats())}")
+        return value
+
+    @field_validator("earliest")
+    @classmethod
+    def _not_before_1970(cls, value: datetime) -> datetime:
+        if instants.microseconds(value) < 0:
+            raise ValueError("a day from 1970-01-01 on")
         return value
 
     @model_validator(mode="after")

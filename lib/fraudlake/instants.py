@@ -68,6 +68,8 @@ def format_instant(value: datetime) -> str:
     return text.removesuffix("T00:00:00")
 
 
+# Payments before it are a mistake in how times are read, unless a data set says otherwise.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),

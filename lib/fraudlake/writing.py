@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -14,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from fraudlake import currencies, patterns, words
 from fraudlake.errors import ConfigError
 
-# Microseconds.
+# Microseconds; a month has none of its own.
 UNITS = {
     "ns": Decimal("0.001"),
     "us": Decimal(1),
@@ -24,6 +25,8 @@ UNITS = {
     "h": Decimal(3600 * 10**6),
     "d": Decimal(86400 * 10**6),
 }
+MONTH = "month"
+_UNIT = re.compile(rf"([1-9]\d{{0,5}})?({'|'.join((*UNITS, MONTH))})")
 _NUMBERS = ("bigint", "int", "double", "decimal(18,2)")
 _MONEY = ("decimal(18,2)",)
 # Key → the types of column that it is for.
@@ -70,19 +73,35 @@ class Epoch(BaseModel):
     origin: str = "1970-01-01"
 
     @property
+    def size(self) -> tuple[int, str]:
+        """How many of which unit one is.
+
+        >>> Epoch(unit="14d").size
+        (14, 'd')
+        """
+        number, unit = cast(re.Match, _UNIT.fullmatch(self.unit)).groups()
+        return int(number or 1), unit
+
+    @property
+    def calendar(self) -> bool:
+        """Whether days of a zone's calendar are counted, not lengths of time."""
+        return self.size[1] in ("d", MONTH)
+
+    @property
     def at(self) -> datetime:
         """The origin; without an offset where it names none, but for 1970 that all count from."""
         found = datetime.fromisoformat(self.origin)
-        everybodys = self == Epoch(unit=self.unit) and self.unit != "d"
+        everybodys = self == Epoch(unit=self.unit) and not self.calendar
         return found.replace(tzinfo=UTC) if everybodys else found
 
     def __str__(self) -> str:
-        return f"a number of {self.unit} since {self.origin}"
+        unit = f"{self.unit}s" if self.unit.endswith(MONTH) else self.unit
+        return f"a number of {unit} since {self.origin}"
 
 
 def _unit(value: Any) -> str | None:
-    if value is not None and value not in UNITS:
-        raise ValueError(f"one of {', '.join(UNITS)}")
+    if value is not None and not _UNIT.fullmatch(str(value)):
+        raise ValueError(f"one of {', '.join(UNITS)}, {MONTH}, or so many of one such as 14d")
     return value
 
 
@@ -109,7 +128,7 @@ def _forms(value: Any) -> tuple[str | Epoch, ...] | None:
                 raise ValueError("a number's form as {unit: d, origin: 1899-12-30}")
             given = {"unit": _unit(item["unit"]), "origin": _origin(item.get("origin"))}
             found.append(Epoch(**{key: text for key, text in given.items() if text is not None}))
-        elif item in UNITS:
+        elif item in (*UNITS, MONTH):
             found.append(Epoch(unit=item))
         elif isinstance(item, str):
             if item != "iso":
@@ -133,7 +152,9 @@ class Times(BaseModel):
         "is tried in order, and may hold `iso`, a unit, and {unit: d, origin: 1899-12-30}",
     )
     unit: Annotated[str | None, BeforeValidator(_unit)] = Field(
-        None, description="the time is a number of these: ns, us, ms, s, min, h, d"
+        None,
+        description="the time is a number of these: ns, us, ms, s, min, h, d, month; or of "
+        "so many, 14d",
     )
     origin: Annotated[str | None, BeforeValidator(_origin)] = Field(
         None, description="day or instant that `unit` counts from; 1970 where it is left out"

@@ -97,6 +97,14 @@ TIMES = [
     count("s", "100543", utc(2013, 9, 2, 3, 55, 43), origin="2013-09-01"),
     count("d", 19723, utc(2024, 1, 1)),
     count("d", "45474.25", utc(2024, 7, 1, 4), origin="1899-12-30", **PARIS),  # calendar days
+    count("14d", "3", utc(2016, 2, 12), origin="2016-01-01"),
+    count("month", 0, utc(2017, 2, 1), origin="2017-02-01"),
+    count("month", "7.0", utc(2017, 8, 31, 22), origin="2017-02-01", **PARIS),  # no length of time
+    count("month", 13, utc(2018, 2, 28, 6), origin="2017-01-31T06:00:00Z", **PARIS),
+    count("month", -1, utc(2016, 12, 31, 6), origin="2017-01-31T06:00:00"),
+    count("3month", 2, utc(2020, 7, 1), origin="2020-01-01"),
+    count("month", "1.5", "timestamp as a number of months since 2017-02-01", origin="2017-02-01"),
+    *(count("month", n, "timestamp as a number of months since") for n in ("1e9", 97000, -24000)),
     # Clocks that are put forward and back.
     at("dd.MM.yyyy HH:mm", "31.03.2024 02:30", SKIPPED, **PARIS),
     at("dd.MM.yyyy HH:mm", "31.03.2024 02:30", utc(2024, 3, 31, 1, 30), gap="shift", **PARIS),
@@ -412,6 +420,29 @@ def test_a_flat_feed_is_read_by_the_expressions_of_before(spark):
         plain = time.expression(text, Times(), zone, NOW)
         shifted = time.expression(text, Times(gap="shift"), zone, NOW)
         assert (str(plain) == str(shifted)) == same
+
+
+def test_a_data_set_says_how_early_a_time_may_be(ingested):
+    """Also which of several units a number is of."""
+    columns = {"event_time": {"source": "event_time", "type": "timestamp", "pattern": ["s", "ms"]}}
+    since = described(columns, earliest="1991-01-02")
+    times = (662774400, 662774399, 662774400000)
+    rows = ingested(since, [RECORD | {"event_time": time} for time in times])
+    said = "event_time: got '662774399', expected timestamp as a number of s since"
+    assert [zoned(row.event_time) for row in rows] == [utc(1991, 1, 2), None, utc(1991, 1, 2)]
+    assert [len(row.reasons) for row in rows] == [0, 1, 0]
+    assert rows[1].reasons[0].startswith(said)
+    (row,) = ingested(described({}, earliest="1991-01-02"), [RECORD | {"event_time": "1991-01-01"}])
+    said = "event_time: got '1991-01-01', expected a time from 1991-01-02 on"
+    assert row.reasons == [said]
+    reader = TransactionReader(since, FEATURES)
+    assert (
+        reader(json.dumps(RECORD | {"event_time": 662774400}).encode())["event_time"].year == 1991
+    )
+    with pytest.raises(ConfigError, match="a time from 1991-01-02 on"):
+        TransactionReader(described({}, earliest="1991-01-02"), FEATURES)(
+            json.dumps(RECORD | {"event_time": "1991-01-01"}).encode()
+        )
 
 
 def test_epochs_are_shown_in_words():

@@ -16,6 +16,7 @@ from fraudlake.columns import Label
 from fraudlake.feeds import AMOUNT, TX_REF
 from fraudlake.ingest import addresses, cards
 from fraudlake.ingest.values import reading, time
+from fraudlake.instants import format_instant
 from fraudlake.lake.tables import TRANSACTIONS
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def check(raw: DataFrame, dataset: Feed) -> DataFrame:
     """Type every record and list every reason against it.
 
     Text is trimmed, and empty text is a missing value. Times without an offset are in the data
-    set's zone; digits beyond microseconds are cut. Event times must lie between
-    `values.time.EARLIEST` and a day from this minute. Money has at most two decimals, and an amount
+    set's zone; digits beyond microseconds are cut. Event times must lie between the data set's
+    `earliest` and a day from this minute. Money has at most two decimals, and an amount
     is not negative, unless the data set says otherwise.
 
     Parameters
@@ -96,14 +97,14 @@ def steps(columns: Sequence[str], dataset: Feed, now: datetime) -> list[list[Col
         if isinstance(how, Field) and how.ranges:
             ranges = how.ranges
             return addresses.looked_up(F.col("_texts")[name], ranges.file, ranges.column)
-        return reading.typed(F.col("_texts"), name, how, dataset.timezone, now)
+        return reading.typed(F.col("_texts"), name, how, dataset, now)
 
     typed = [value(name, how).alias(name) for name, how in written.items()]
     values = [*carried, F.col("_corrupt"), F.col("_texts"), *typed]
 
     def untyped(name: str, how: Written) -> Column:
         none = F.col("_texts")[name].isNotNull() & F.col(name).isNull()
-        expected = reading.expected(F.col("_texts"), name, how, dataset.timezone, now)
+        expected = reading.expected(F.col("_texts"), name, how, dataset, now)
         return _problem(name, none, expected)
 
     told = {name: untyped(name, how) for name, how in written.items()}
@@ -114,7 +115,7 @@ def steps(columns: Sequence[str], dataset: Feed, now: datetime) -> list[list[Col
         for problem in (told[name], *_problems(name, column))
     ]
     times = [name for name in ("event_time", "known_at") if name in dataset.columns]
-    problems += [problem for name in times for problem in _untimely(name, now)]
+    problems += [problem for name in times for problem in _untimely(name, now, dataset)]
     if label:
         problems += [told[name] for name in ("is_fraud", "known_at") if name in written]
     wrong, said = _statement(label)
@@ -160,7 +161,7 @@ def event_time(records: DataFrame, dataset: Feed) -> Column:
     """Event time of records as `sources.read` gives them; null where it cannot be read."""
     how = dataset.columns["event_time"]
     text = reading.text(how, records["fields"], dataset)
-    return time.expression(text, how, dataset.timezone, this_minute())
+    return time.expression(text, how, dataset.timezone, this_minute(), earliest=dataset.earliest)
 
 
 def quarantine_rows(bad: DataFrame, dataset: Feed) -> DataFrame:
@@ -269,16 +270,17 @@ def _statement(label: Label | None) -> tuple[list[Column], dict[str, Column]]:
     return problems, {"is_fraud": fraud, "known_at": F.when(fraud.isNotNull(), known_at)}
 
 
-def _untimely(name: str, now: datetime) -> list[Column]:
+def _untimely(name: str, now: datetime, feed: Feed) -> list[Column]:
     """A time that is out of what is believed."""
     from pyspark.sql import functions as F
 
     # A literal: each query has a current_timestamp() of its own, and misses Spark's cache.
     late = F.col(name) > F.lit(now + timedelta(days=1))
-    early = F.col(name) < F.lit(time.EARLIEST).cast("timestamp")
+    earliest = format_instant(feed.earliest)
+    early = F.col(name) < F.lit(earliest).cast("timestamp")
     return [
         _problem(name, late, "a time no later than a day from now"),
-        _problem(name, early, f"a time from {time.EARLIEST} on"),
+        _problem(name, early, f"a time from {earliest} on"),
     ]
 
 

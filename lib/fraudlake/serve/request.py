@@ -29,8 +29,8 @@ from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.features.kernels import xxhash
 from fraudlake.feeds import LARGEST_ID, TX_REF
 from fraudlake.ingest import cards, checks, hashes
-from fraudlake.ingest.values import number, reading, single, time
-from fraudlake.instants import parse_instant
+from fraudlake.ingest.values import number, reading, single
+from fraudlake.instants import format_instant
 from fraudlake.words import both
 
 _MONEY_LIMIT = 10**16
@@ -140,13 +140,13 @@ def _checked(
         value = None
     if value is None and not required:
         return None
-    found = _read(value, column, dataset.timezone, info.context or {})
+    found = _read(value, column, dataset, info.context or {})
     if found is None:
         raise ValueError(_expected(column))
     if not (column.token or column.hash) and cards.found_in(found):
         raise ValueError(cards.EXPECTED)
     if name == "event_time":
-        _check_time(found)
+        _check_time(found, dataset.earliest)
     lowest, why = checks.lower_bound(name, column)
     if lowest is not None and found < Decimal(str(lowest)):
         raise ValueError(f"at least {lowest:g}{why}")
@@ -170,14 +170,15 @@ def _text(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int) else None
 
 
-def _read(value: Any, column: Column, zone: str, record: Mapping[str, Any]) -> Any:
+def _read(value: Any, column: Column, dataset: Dataset, record: Mapping[str, Any]) -> Any:
     """The value of a column, None where it is none of its type."""
     if column.type == "string":
         return _string(value)
     written = column.written
     text = value if isinstance(value, str) else _text(value) if written else None
     if column.type == "timestamp":
-        return single.time_of(text, column, zone, datetime.now(UTC)) if text else None
+        zone, earliest = dataset.timezone, dataset.earliest
+        return single.time_of(text, column, zone, datetime.now(UTC), earliest) if text else None
     if column.type == "boolean":
         return single.word_of(text or "", column) if written else _boolean(value)
     if written:
@@ -194,11 +195,11 @@ def _read(value: Any, column: Column, zone: str, record: Mapping[str, Any]) -> A
     return _whole(value, 64 if column.type == "bigint" else 32)
 
 
-def _check_time(found: datetime) -> None:
+def _check_time(found: datetime, earliest: datetime) -> None:
     if found > datetime.now(UTC) + timedelta(days=1):
         raise ValueError("a time no later than a day from now")
-    if found < parse_instant(time.EARLIEST):
-        raise ValueError(f"a time from {time.EARLIEST} on")
+    if found < earliest:
+        raise ValueError(f"a time from {format_instant(earliest)} on")
 
 
 def _whole(value: Any, bits: int) -> int | None:

@@ -30,22 +30,21 @@ def text(how: Written, fields: Column, dataset: Feed) -> Column:
     return word.stated(whole, how.unknown) if isinstance(how, Label) else whole
 
 
-def typed(texts: Column, name: str, how: Written, zone: str, now: datetime) -> Column:
+def typed(texts: Column, name: str, how: Written, dataset: Feed, now: datetime) -> Column:
     """The value as a type, null where it is none.
 
     Parameters
     ----------
     texts
         Struct of the texts of a record, by the names of columns.
-    zone
-        The data set's.
     now
         The time of arrival.
     """
     if isinstance(how, Label):
         return word.expression(texts[name], how, how.unknown or ())
     if isinstance(how, KnownAt) or how.type == "timestamp":
-        return time.expression(texts[name], how, zone, now)
+        zone, earliest = dataset.timezone, dataset.earliest
+        return time.expression(texts[name], how, zone, now, earliest=earliest)
     if how.type == "boolean":
         return word.expression(texts[name], how)
     if how.type in number.KINDS:
@@ -60,7 +59,7 @@ def numbered(text: Column) -> Column:
     return F.when(text.isNotNull(), F.xxhash64(text).bitwiseAND(F.lit(LARGEST_ID)))
 
 
-def expected(texts: Column, name: str, how: Written, zone: str, now: datetime) -> Column:
+def expected(texts: Column, name: str, how: Written, dataset: Feed, now: datetime) -> Column:
     """What was expected of a text that is no value of the type, in words."""
     from pyspark.sql import functions as F
 
@@ -68,7 +67,7 @@ def expected(texts: Column, name: str, how: Written, zone: str, now: datetime) -
     if isinstance(how, Label):
         return words
     if isinstance(how, KnownAt) or how.type == "timestamp":
-        zone = how.timezone or zone
+        zone = how.timezone or dataset.timezone
         if how.gap == "shift" or time.fixed(zone):
             return words
         shifted = time.expression(texts[name], how, zone, now, gap="shift")

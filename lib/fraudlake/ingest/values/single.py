@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from calendar import monthrange
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from zoneinfo import ZoneInfo
 
 from fraudlake import patterns
 from fraudlake.ingest.values import number, time
-from fraudlake.instants import parse_instant
+from fraudlake.instants import EARLIEST, microseconds
 from fraudlake.patterns import Pattern
 from fraudlake.words import both
-from fraudlake.writing import UNITS, Epoch, Flags, Numbers, Times, currency_digits
+from fraudlake.writing import MONTH, UNITS, Epoch, Flags, Numbers, Times, currency_digits
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGNS = {"": "", "+": "", "-": "-", "()": "-"}
@@ -61,8 +62,12 @@ def rounded(value: Decimal, how: Numbers) -> Decimal:
         )
 
 
-def time_of(text: str, how: Times, zone: str, now: datetime) -> datetime | None:
+def time_of(
+    text: str, how: Times, zone: str, now: datetime, earliest: datetime = EARLIEST
+) -> datetime | None:
     """The instant that a text says, None where it says none.
+
+    Of several units the first is meant that gives a time from `earliest` until a day from now.
 
     Raises
     ------
@@ -82,11 +87,7 @@ def time_of(text: str, how: Times, zone: str, now: datetime) -> datetime | None:
         try:
             if isinstance(form, Epoch):
                 at = _read_number(text, form, zone, how.gap)
-                if (
-                    forms[1:]
-                    and at
-                    and not parse_instant(time.EARLIEST) <= at <= now + timedelta(days=1)
-                ):
+                if forms[1:] and at and not earliest <= at <= now + timedelta(days=1):
                     at = None
             elif form == "iso":
                 at = _read_iso(text, zone, how.gap)
@@ -171,13 +172,28 @@ def _read_number(text: str, form: Epoch, zone: str, gap: str) -> datetime | None
         return None
     with localcontext(prec=80):
         number = Decimal(text)
-        micros = math.floor(number * UNITS[form.unit])
         whole = number == math.floor(number)
-    start, calendar = time.origin(form, zone)
-    since = start + micros
+        start, calendar = time.origin(form, zone)
+        many, unit = form.size
+        if unit != MONTH:
+            since = start + math.floor(number * many * UNITS[unit])
+        elif whole and abs(number * many) <= time.MOST_MONTHS:
+            since = _months_after(start, int(number * many))
+        else:
+            return None
     if not time.FIRST <= since <= time.LAST:
         return None
     at = _EPOCH + timedelta(microseconds=since)
     if not calendar:
         return at
     return _on_clock(at.replace(tzinfo=None), zone, "shift" if whole else gap)
+
+
+def _months_after(start: int, months: int) -> int:
+    """The same day and time so many months later, or the last day of a month that has no such."""
+    at = _EPOCH + timedelta(microseconds=start)
+    years, month = divmod(at.month - 1 + months, 12)
+    if not MINYEAR <= at.year + years <= MAXYEAR:
+        return time.LAST + 1
+    day = min(at.day, monthrange(at.year + years, month + 1)[1])
+    return microseconds(at.replace(year=at.year + years, month=month + 1, day=day))

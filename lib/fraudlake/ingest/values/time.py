@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from fraudlake import patterns
-from fraudlake.instants import microseconds, parse_instant
-from fraudlake.writing import UNITS, Epoch, Times
+from fraudlake.instants import EARLIEST, microseconds
+from fraudlake.writing import MONTH, UNITS, Epoch, Times
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
     from fraudlake.patterns import Pattern
 
-EARLIEST = "2000-01-01"
 _CLOCK = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?"
 DAY = r"^\d{4}-\d{2}-\d{2}$"
 LOCAL = f"^{_CLOCK}$"
@@ -25,6 +24,7 @@ NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?$"
 _WIDE = "decimal(38,18)"
 _ISO = "2018-04-01T12:30:00+02:00"
 FIRST = microseconds(datetime(1, 1, 2, tzinfo=UTC))
+MOST_MONTHS = 12 * 9999
 LAST = microseconds(datetime(9999, 12, 30, tzinfo=UTC))
 
 
@@ -49,7 +49,14 @@ def fixed(zone: str) -> bool:
     return len({at.astimezone(place).utcoffset() for at in weeks}) == 1
 
 
-def expression(text: Column, how: Times, zone: str, now: datetime, gap: str = "") -> Column:
+def expression(
+    text: Column,
+    how: Times,
+    zone: str,
+    now: datetime,
+    gap: str = "",
+    earliest: datetime = EARLIEST,
+) -> Column:
     """The instant that a text says, null where it says none.
 
     Parameters
@@ -60,6 +67,8 @@ def expression(text: Column, how: Times, zone: str, now: datetime, gap: str = ""
         The arrival, which gives its year to a time without one.
     gap
         Instead of what the column says of the times that a zone's clocks skip.
+    earliest
+        Of several units the first is meant that gives a time from then until a day from now.
     """
     from pyspark.sql import functions as F
 
@@ -69,8 +78,7 @@ def expression(text: Column, how: Times, zone: str, now: datetime, gap: str = ""
     for form in forms:
         if isinstance(form, Epoch):
             at = _counted(text, form, zone, gap)
-            # Of several units the one is meant that gives a time at which payments are made.
-            likely = at.between(*map(F.lit, (parse_instant(EARLIEST), now + timedelta(days=1))))
+            likely = at.between(F.lit(earliest), F.lit(now + timedelta(days=1)))
             found.append(F.when(likely, at) if forms[1:] else at)
         elif form == "iso":
             found.append(_iso(text, zone, gap))
@@ -181,8 +189,15 @@ def _counted(text: Column, form: Epoch, zone: str, gap: str) -> Column:
     from pyspark.sql import functions as F
 
     number = F.when(text.rlike(NUMBER), text).try_cast(_WIDE)
-    micros = F.floor(number * F.lit(UNITS[form.unit])).try_cast("bigint")
     start, calendar = origin(form, zone)
+    many, unit = form.size
+    if unit == MONTH:
+        whole = F.when(number == F.floor(number), number * many)
+        months = F.when(whole.between(-MOST_MONTHS, MOST_MONTHS), whole.try_cast("int"))
+        at = F.timestamp_micros(F.lit(start)) + F.make_ym_interval(F.lit(0), months)
+        at = F.when(F.unix_micros(at).between(FIRST, LAST), at)
+        return _instant(at, zone, "shift") if calendar else at
+    micros = F.floor(number * F.lit(many * UNITS[unit])).try_cast("bigint")
     since = F.try_add(F.lit(start), micros)
     at = F.when(since.between(FIRST, LAST), F.timestamp_micros(since))
     if not calendar:
@@ -195,10 +210,10 @@ def _counted(text: Column, form: Epoch, zone: str, gap: str) -> Column:
 def origin(form: Epoch, zone: str) -> tuple[int, bool]:
     """Microseconds of the origin; and whether days are counted on the zone's calendar from it.
 
-    Days from an origin without an offset are the calendar's, as Excel and a period of Java have
-    them; hours and less are lengths of time.
+    Days and months from an origin without an offset are the calendar's, as Excel and a period of
+    Java have them; hours and less are lengths of time.
     """
     start = form.at
-    if start.tzinfo is None and form.unit != "d":
+    if start.tzinfo is None and not form.calendar:
         start = start.replace(tzinfo=ZoneInfo(zone))
     return microseconds(start), start.tzinfo is None
