@@ -47,6 +47,8 @@ class Layout:
         Messages that hold no payment.
     beside
         Name of another file → its text.
+    headless
+        The files have no header, the data set names the fields.
     """
 
     made: Callable[[int, random.Random], Any]
@@ -56,6 +58,7 @@ class Layout:
     delimiter: str = ","
     passed: list[Any] = field(default_factory=list)
     beside: dict[str, str] = field(default_factory=dict)
+    headless: bool = False
 
     def records(self, seed: int = 7) -> list[Any]:
         """The good ones."""
@@ -84,7 +87,7 @@ class Layout:
         quoting = csv.QUOTE_NONNUMERIC if self.header.startswith('"') else csv.QUOTE_MINIMAL
         writer = csv.writer(out, delimiter=self.delimiter, lineterminator="\n", quoting=quoting)
         writer.writerows(records)
-        return f"{self.header}\n{out.getvalue()}"
+        return out.getvalue() if self.headless else f"{self.header}\n{out.getvalue()}"
 
 
 def _put(message: Any, path: list[str], value: Any) -> None:
@@ -192,6 +195,18 @@ def ieee(n: int, chance: random.Random) -> list[Any]:
         "150.0", "discover", "142.0", "credit", "315.0", "87.0", "19.0", "", "gmail.com", "", *numbers,
         "T", "T", "T", "M2", "F", "T", "", "", "", *["1.0"] * 339,
     ]  # fmt: skip
+
+
+def application(n: int, chance: random.Random) -> list[Any]:
+    return [
+        fraud(n), round(chance.random(), 1), chance.random(), -1 if n else 12, chance.randrange(90), 40, 0.006735,
+        -1.331 if n else 102.45, "AA", 1059, 13096.035, 7850.955, 6742.081, 5, 4, "CB", 163, 1, "BC", 0, 1, 9, 0,
+        1500, 0, "INTERNET", 16.2248, "linux", 1, 1, 0, n,
+    ]  # fmt: skip
+
+
+def elliptic(n: int, chance: random.Random) -> list[Any]:
+    return [230425980 + n, 1 + n // 2, *(round(chance.gauss(0, 1), 14) for _ in range(165))]
 
 
 def charge(n: int, chance: random.Random) -> dict[str, Any]:
@@ -304,6 +319,15 @@ def identity(n: int) -> str:
     )
 
 
+BAF = (
+    "fraud_bool,income,name_email_similarity,prev_address_months_count,current_address_months_count,customer_age,"
+    "days_since_request,intended_balcon_amount,payment_type,zip_count_4w,velocity_6h,velocity_24h,velocity_4w,"
+    "bank_branch_count_8w,date_of_birth_distinct_emails_4w,employment_status,credit_risk_score,email_is_free,"
+    "housing_status,phone_home_valid,phone_mobile_valid,bank_months_count,has_other_cards,proposed_credit_limit,"
+    "foreign_request,source,session_length_in_minutes,device_os,keep_alive_session,device_distinct_emails_8w,"
+    "device_fraud_count,month"
+)
+CLASSES = "".join(f"{230425980 + n},{'unknown' if n == 5 else 2 - fraud(n)}\n" for n in range(ROWS))
 CHARGE = "payment_method_details.card.fingerprint"
 # fmt: off
 # ruff: noqa: E501
@@ -335,7 +359,7 @@ LAYOUTS = {
     ),
     "tabformer": Layout(
         tabformer, ("2020-06-01 06:21:00", "134.09", f"0 0 2020 6 1 06:21 $134.09 {card(0)}00", False),
-        [({"Year": 1999}, "event_time: expected a time from 2000-01-01 on"),
+        [({"Year": 1990}, "event_time: expected a time from 1991-01-01 on"),
          ({"Is Fraud?": "Maybe"}, "is_fraud: expected boolean (true: yes; false: no)")],
         "User,Card,Year,Month,Day,Time,Amount,Use Chip,Merchant Name,Merchant City,Merchant State,Zip,MCC,Errors?,Is Fraud?",
     ),
@@ -365,6 +389,18 @@ LAYOUTS = {
         [({"TransactionID": "2987099"}, "id_01: expected double")],
         ",".join(IEEE),
         beside={"train_identity.csv": "\n".join([",".join(IDENTITY), *map(identity, range(3)), "2987099,odd" + "," * 39])},
+    ),
+    "baf": Layout(
+        application, ("2019-01-01 00:00:00", "", " ".join(map(str, application(0, random.Random(7)))), False),
+        [({"month": "0.5"}, "event_time: expected timestamp as a number of months since 2019-01-01"),
+         ({"bank_months_count": "-2.5"}, "bank_months_count: expected int")],
+        BAF,
+    ),
+    "elliptic": Layout(
+        elliptic, ("2016-01-15 00:00:00", "", "230425980", False),
+        [({"local_93": ""}, "local_93: missing, expected double")],
+        ",".join(["txId", "step", *(f"local_{n}" for n in range(1, 94)), *(f"aggregated_{n}" for n in range(1, 73))]),
+        beside={"elliptic_txs_classes.csv": f"txId,class\n{CLASSES}"}, headless=True,
     ),
     "stripe_events": Layout(
         stripe_event, ("2024-01-01 00:00:08", "2621.00", f"ch_3{0:023d}", False),
@@ -412,6 +448,8 @@ FOR = {
     "transfers": "paysim ibm_aml amlsim",
     "devices": "fraud_ecommerce",
     "ulb_creditcard": "ulb_creditcard",
+    "baf": "baf",
+    "elliptic": "elliptic",
     "ieee_cis": "ieee_cis ieee_cis_identity",
 }
 
@@ -469,7 +507,7 @@ def test_rows_in_the_layout_of_a_set(spark, tmp_path, name):
     first = next(r for r in good if str(r[identity]) == layout.first[2])
     when = first.event_time.astimezone(UTC).replace(tzinfo=None)
     assert (str(when), first.amount, first.is_fraud) == (
-        layout.first[0], Decimal(layout.first[1]), layout.first[3],
+        layout.first[0], Decimal(layout.first[1]) if layout.first[1] else None, layout.first[3],
     )  # fmt: skip
     if dataset.label and dataset.label.source:
         assert [r.is_fraud for r in good].count(True) == 1
