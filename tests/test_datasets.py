@@ -164,6 +164,8 @@ def test_how_records_lie(load):
             "source: []",
             "tx_id.source: got [], expected the name of a field, or a lis",
         ),
+        ("amount, type:", "amount, digits: {ISK: 2}, type:", "got digits, expected them beside `scale`"),
+        ("amount, type:", "amount, digits: {ISK: two}, type:", "expected codes of currencies with 0 to 8"),
         (
             "bigint",
             "bigint, unit: ms",

@@ -29,6 +29,20 @@ _NOT_TWO = {
 }
 
 
+def written(code: str) -> tuple[str, ...]:
+    """All ways to write a code: letters, number, number without leading zeros; itself alone, where
+    it is none of ISO 4217.
+
+    >>> written("AUD"), written("BTC")
+    (('AUD', '036', '36'), ('BTC',))
+    """
+    for pair in _CODES.split():
+        ways = (pair[:3], pair[3:], pair[3:].lstrip("0"))
+        if code in ways:
+            return tuple(dict.fromkeys(ways))
+    return (code,)
+
+
 def digits() -> dict[str, int]:
     """Code of a currency, letters or number → digits after its point.
 

@@ -33,7 +33,7 @@ _MONEY = ("decimal(18,2)",)
 _KINDS = {
     **dict.fromkeys(("pattern", "unit", "origin", "year", "timezone", "gap"), ("timestamp",)),
     **dict.fromkeys(("decimal", "thousands", "strip", "negative"), _NUMBERS),
-    **dict.fromkeys(("scale", "round", "signed"), _MONEY),
+    **dict.fromkeys(("scale", "digits", "round", "signed"), _MONEY),
     **dict.fromkeys(("true", "false"), ("boolean",)),
 }
 _TRUE, _FALSE = ("1", "true"), ("0", "false")
@@ -200,6 +200,15 @@ def _scale(value: Any) -> int | str | None:
     return value
 
 
+def _digits(value: Any) -> tuple[tuple[str, int], ...] | None:
+    if value is None:
+        return None
+    found = {str(code).upper(): n for code, n in dict(value).items()}
+    if not all(type(n) is int and 0 <= n <= 8 for n in found.values()):
+        raise ValueError("codes of currencies with 0 to 8 digits, {ISK: 2}")
+    return tuple(sorted(found.items()))
+
+
 def _stripped(value: Any) -> tuple[str, ...] | None:
     found = words.several(value)
     for word in found or ():
@@ -234,6 +243,11 @@ class Numbers(BaseModel):
         description="the number counts minor units: so many digits are behind the point; or the "
         "column with the currency, whose digits ISO 4217 says",
     )
+    digits: Annotated[tuple[tuple[str, int], ...] | None, BeforeValidator(_digits)] = Field(
+        None,
+        description="of currencies in which the feed has other minor units than ISO 4217, or that "
+        "are not in it: {ISK: 2, BTC: 8}",
+    )
     round: Literal["half_even", "half_up"] | None = Field(
         None, description="more than two decimals are rounded; else they are refused"
     )
@@ -241,9 +255,16 @@ class Numbers(BaseModel):
 
     def number_problems(self) -> list[str]:
         """What is wrong with the keys together."""
+        if self.digits and not isinstance(self.scale, str):
+            return ["got digits, expected them beside `scale`, the column that holds the currency"]
         if self.thousands == self.decimal:
             return [f"got {self.decimal!r} as thousands and as decimal, expected two signs"]
         return []
+
+    def places(self) -> dict[str, int]:
+        """Code of a currency, however it is written → digits behind the point."""
+        own = {way: n for code, n in self.digits or () for way in currencies.written(code)}
+        return currency_digits() | own
 
     @property
     def decorated(self) -> bool:

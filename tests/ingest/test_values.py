@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import pytest
 
-from fraudlake.datasets import Dataset
+from fraudlake.datasets import Dataset, load_dataset
 from fraudlake.errors import ConfigError
 from fraudlake.features.definition.feature_set import FeatureSet
 from fraudlake.ingest import checks, lines
@@ -346,6 +346,28 @@ def test_minor_units_of_a_currency(ingested):
     for record in records[-2:]:
         with pytest.raises(ConfigError, match="currency"):
             read(json.dumps(record).encode())
+
+
+def test_minor_units_of_a_feed(ingested):
+    """Stripe's, and a currency that is in no standard; the others stay as they are."""
+    amount = load_dataset("stripe_charges").columns["amount"]
+    digits = {**dict(amount.digits), "btc": 8}
+    columns = {
+        "currency": {"source": "currency", "type": "string"},
+        "amount": {"source": "amount", "type": MONEY, "scale": "currency", "digits": digits},
+    }
+    dataset = described(columns)
+    given = {
+        "isk": "26.00", "352": "26.00", "UGX": "26.00", "MGA": "2600.00", "969": "2600.00",
+        "JPY": "2600.00", "EUR": "26.00", "HUF": "26.00",
+    }  # fmt: skip
+    records = [RECORD | {"amount": 2600, "currency": code} for code in given]
+    records.append(RECORD | {"amount": 250000000, "currency": "BTC"})
+    rows = ingested(dataset, records)
+    assert [str(row.amount) for row in rows] == [*given.values(), "2.50"]
+    read = TransactionReader(dataset, FEATURES)
+    for record, row in zip(records, rows, strict=True):
+        assert read(json.dumps(record).encode())["amount"] == row.amount
 
 
 def test_signed_amounts(ingested):

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from fraudlake.writing import Numbers, currency_digits
+from fraudlake.writing import Numbers
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -87,7 +87,7 @@ def text_of(text: Column, how: Numbers, currency: Column | None) -> Column:
         return text
     places = F.lit(str(how.scale))
     if currency is not None:
-        known = [F.lit(item) for pair in currency_digits().items() for item in map(str, pair)]
+        known = [F.lit(item) for pair in how.places().items() for item in map(str, pair)]
         places = F.try_element_at(F.create_map(*known), F.upper(currency))
     written = F.when(text.rlike("[eE]"), text.try_cast(_WIDE).cast("string")).otherwise(text)
     return F.concat(written, F.lit("E-"), places)

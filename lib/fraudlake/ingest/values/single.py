@@ -14,7 +14,7 @@ from fraudlake.ingest.values import number, time
 from fraudlake.instants import EARLIEST, microseconds
 from fraudlake.patterns import Pattern
 from fraudlake.words import both
-from fraudlake.writing import MONTH, UNITS, Epoch, Flags, Numbers, Times, currency_digits
+from fraudlake.writing import MONTH, UNITS, Epoch, Flags, Numbers, Times
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGNS = {"": "", "+": "", "-": "-", "()": "-"}
@@ -44,7 +44,7 @@ def number_of(text: str, how: Numbers, currency: str | None) -> Decimal | None:
             return None
         digits = match[3].translate(dict.fromkeys(map(ord, number.SEPARATORS)))
         text = f"{sign}{digits}.{match[4] or ''}"
-    places = currency_digits().get(currency.upper()) if currency else how.scale or 0
+    places = how.places().get(currency.upper()) if currency else how.scale or 0
     if places is None or not re.match(number.PLAIN, text, re.ASCII):
         return None
     with localcontext(prec=80):
