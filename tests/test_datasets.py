@@ -164,6 +164,7 @@ def test_how_records_lie(load):
             "source: []",
             "tx_id.source: got [], expected the name of a field, or a lis",
         ),
+        ("string, required: false", "string, required: false, address: number", "address beside subnet or ranges"),
         ("amount, type:", "amount, digits: {ISK: 2}, type:", "got digits, expected them beside `scale`"),
         ("amount, type:", "amount, digits: {ISK: two}, type:", "expected codes of currencies with 0 to 8"),
         (

@@ -512,6 +512,8 @@ def test_rows_in_the_layout_of_a_set(spark, tmp_path, name):
     if dataset.label and dataset.label.source:
         assert [r.is_fraud for r in good].count(True) == 1
     assert len({r.tx_id for r in good}) == ROWS
+    if name == "fraud_ecommerce":  # 732758368 and the next
+        assert {r.ip_network for r in good} == {"43.173.1.0/24"}
     if name == "ieee_cis_identity":
         held = [(r.id_01, r.id_12, r.device_type) for r in sorted(good, key=lambda r: r.tx_id)]
         assert held[:4] == [(0, "Found", None), (None,) * 3, (-1, "Found", "mobile"), (None,) * 3]

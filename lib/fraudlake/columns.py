@@ -69,6 +69,11 @@ class Column(writing.Writing):
     ranges: Ranges | None = Field(
         None, description="keep what a table of ranges says of an IP address; null where nothing"
     )
+    address: Literal["number"] | None = Field(
+        None,
+        description="with subnet or ranges: IPv4 addresses are written as a `number`, 3232235777 "
+        "for 192.168.1.1; a fraction is cut",
+    )
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Column:
@@ -85,6 +90,8 @@ class Column(writing.Writing):
                 f"{' and '.join(derived)} on a string that is not required and has no list of "
                 "values, and one of the two"
             )
+        if self.address and not derived:
+            raise ValueError("address beside subnet or ranges alone")
         return self
 
 

@@ -16,6 +16,7 @@ RANGES = """first,last,country,network
 2001:db8::,2001:db8::ffff,NL,six
 10.0.0.0,10.0.0.255,BE,ten
 10.0.1.0,10.0.1.9,,nameless
+3232235776,3232236031.0,US,number
 """
 EXPECTED = {
     "192.0.2.63": None,
@@ -26,6 +27,8 @@ EXPECTED = {
     "192.0.2.129": None,
     "10.0.0.255": "BE",
     "10.0.1.3": None,
+    "192.168.1.255": "US",
+    "192.168.2.0": None,
     "9.255.255.255": None,
     "255.255.255.255": None,
     "2001:db8::": "NL",
@@ -62,6 +65,26 @@ def test_the_network_of_an_address(spark):
     assert {row.text: row.network for row in found.collect()} == NETWORKS
 
 
+NUMBERS = {
+    "3221226061": "192.0.2.64/26",
+    "3221226061.99972": "192.0.2.64/26",
+    "3.221226061E9": "192.0.2.64/26",
+    "4294967295": "255.255.255.192/26",
+    "0": "0.0.0.0/26",
+    "4294967296": None,
+    "-1": None,
+    "192.0.2.77": None,
+    "1e99": None,
+    "": None,
+}
+
+
+def test_an_address_that_is_a_number(spark):
+    texts = spark.createDataFrame([(text,) for text in NUMBERS], "text string")
+    found = texts.select("text", addresses.network(addresses.dotted(texts["text"]), 26).alias("n"))
+    assert {row.text: row.n for row in found.collect()} == NUMBERS
+
+
 @pytest.fixture
 def file(tmp_path):
     """The path of a table of ranges with this content."""
@@ -88,7 +111,15 @@ def test_a_record_gets_what_the_range_of_its_address_says(spark, shop, file):
     assert addresses._sent.cache_info().misses == read + 2
     found = checked[-1].orderBy("tx_id").collect()
     assert [row["country"] for row in found] == list(EXPECTED.values())
-    assert {row["network"] for row in found} == {"paris", "one", "six", "ten", "nameless", None}
+    assert {row["network"] for row in found} == {
+        "paris",
+        "one",
+        "six",
+        "ten",
+        "nameless",
+        "number",
+        None,
+    }
     assert not any("country" in reason for row in found for reason in row["reasons"])
 
 
@@ -117,6 +148,7 @@ def test_networks_of_any_size_equal_a_plain_search(spark, tmp_path):
         ("cidr,city\n10.0.0.0/8,x\n", "got the columns cidr, city, expected country too"),
         ("last,country\n10.0.0.0,x\n", "expected first too"),
         ("cidr,country\n", "got no row, expected ranges"),
+        ("first,last,country\n1,4294967296,x\n", "got '1 to 4294967296', expected ranges"),
         ("cidr,country\n10.0.0.0/8,x\n10.0.0.1/24,y\n", "got '10.0.0.1/24', expected ranges"),
         ("first,last,country\n10.0.0.9,10.0.0.1,x\n", "got '10.0.0.9 to 10.0.0.1', expected"),
         (

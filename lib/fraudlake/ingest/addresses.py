@@ -6,15 +6,18 @@ An address is compared as 16 bytes, IPv4 as the IPv6 address that stands for it,
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_network
 from typing import TYPE_CHECKING
 
 from fraudlake.errors import DataError
+from fraudlake.ingest.values.time import NUMBER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 _OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
 _IPV4 = rf"^{_OCTET}(\.{_OCTET}){{3}}$"
 _IPV6 = r"^(?=.*:.*:)(?!.*::.*::)[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}$"
+_LARGEST = 2**32 - 1
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -36,15 +40,27 @@ def network(address: Column, bits: int) -> Column:
     octets = F.transform(F.split(address, r"\."), lambda octet: octet.try_cast("bigint"))
     number = F.aggregate(octets, F.lit(0).cast("bigint"), lambda whole, octet: whole * 256 + octet)
     start = number - number % (1 << (32 - bits))
-    places = [F.pmod(F.floor(start / (1 << shift)), F.lit(256)) for shift in (24, 16, 8, 0)]
-    ipv4 = F.concat(
-        F.concat_ws(".", *[place.cast("string") for place in places]), F.lit(f"/{bits}")
-    )
+    ipv4 = F.concat(_octets(start), F.lit(f"/{bits}"))
     groups = F.split(F.split(F.lower(address), "::")[0], ":")
     padded = F.slice(F.concat(groups, F.array(F.lit("0"), F.lit("0"), F.lit("0"))), 1, 3)
     bare = F.transform(padded, lambda group: F.regexp_replace(group, "^0*(?=.)", ""))
     ipv6 = F.concat(F.concat_ws(":", F.transform(bare, _or_zero)), F.lit("::/48"))
     return F.when(address.rlike(_IPV4), ipv4).when(address.rlike(_IPV6), ipv6)
+
+
+def dotted(number: Column) -> Column:
+    """The IPv4 address that a number stands for, its fraction cut; null for text that is none."""
+    from pyspark.sql import functions as F
+
+    whole = F.floor(F.when(number.rlike(NUMBER), number).try_cast("decimal(38,18)"))
+    return F.when(whole.between(0, _LARGEST), _octets(whole.try_cast("bigint")))
+
+
+def _octets(number: Column) -> Column:
+    from pyspark.sql import functions as F
+
+    places = [F.pmod(F.floor(number / (1 << shift)), F.lit(256)) for shift in (24, 16, 8, 0)]
+    return F.concat_ws(".", *[place.cast("string") for place in places])
 
 
 def _or_zero(group: Column) -> Column:
@@ -63,7 +79,7 @@ def looked_up(address: Column, file: str, column: str) -> Column:
     ----------
     file
         CSV with a header, or Parquet: one row a range with the columns `first` and `last` (the two
-        addresses, both included) or `cidr` (`192.0.2.0/24`).
+        addresses or their numbers, both included) or `cidr` (`192.0.2.0/24`).
     column
         The column that is wanted; as text.
 
@@ -171,8 +187,10 @@ def _bound(texts: pa.Array, *, upper: bool) -> pa.Array:
     found = []
     for text in texts.to_pylist():
         address = None
+        said = (text or "").strip()
+        number = re.match(NUMBER, said, re.ASCII)
         with suppress(ValueError):
-            network = ip_network((text or "").strip())
+            network = ip_network(IPv4Address(int(Decimal(said))) if number else said)
             address = network.broadcast_address if upper else network.network_address
         mapped = _MAPPED if address and address.version == 4 else b""
         found.append(address and mapped + address.packed)

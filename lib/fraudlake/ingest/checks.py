@@ -91,12 +91,15 @@ def steps(columns: Sequence[str], dataset: Feed, now: datetime) -> list[list[Col
     texts = F.struct(*[text(name, how).alias(name) for name, how in written.items()])
     split = [*carried, F.col("corrupt").alias("_corrupt"), texts.alias("_texts")]
 
+    def address(name: str, how: Field) -> Column:
+        said = F.col("_texts")[name]
+        return addresses.dotted(said) if how.address else said
+
     def value(name: str, how: Written) -> Column:
         if isinstance(how, Field) and how.subnet:
-            return addresses.network(F.col("_texts")[name], how.subnet)
+            return addresses.network(address(name, how), how.subnet)
         if isinstance(how, Field) and how.ranges:
-            ranges = how.ranges
-            return addresses.looked_up(F.col("_texts")[name], ranges.file, ranges.column)
+            return addresses.looked_up(address(name, how), how.ranges.file, how.ranges.column)
         return reading.typed(F.col("_texts"), name, how, dataset, now)
 
     typed = [value(name, how).alias(name) for name, how in written.items()]
