@@ -55,15 +55,21 @@ class Arguments(job.Arguments):
     @classmethod
     def problems(cls, given: Mapping[str, Any]) -> list[str]:
         from fraudlake.errors import ConfigError
+        from fraudlake.features.definition.feature_set import load_feature_set
+        from fraudlake.models.contender import load_contender
+        from fraudlake.training.trial import misfits
 
+        problems = []
+        if given.keys() >= {"features", "model"}:
+            problems = misfits(load_feature_set(given["features"]), load_contender(given["model"]))
         if not given.keys() >= {"dataset", *_WINDOWS}:
-            return super().problems(given)
+            return problems + super().problems(given)
         try:
             # A data set that is only in the lake is looked at when that is open.
             plan(given, given["dataset"])
         except ConfigError as error:
-            return error.problems
-        return []
+            problems += error.problems
+        return problems
 
 
 def plan(given: Mapping[str, Any], dataset: str | None) -> Any:

@@ -1,14 +1,17 @@
-"""Small trained models of both kinds, as bundles."""
+"""Small models of every kind, as bundles."""
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fraudlake.models import bundle, kinds
 from fraudlake.models.calibration import Calibration
+from fraudlake.models.isolation import fit as isolation
 from fraudlake.models.mlp import scorer as mlp
 
 FEATURES = tuple(f"f{i}" for i in range(7))
@@ -77,13 +80,71 @@ def network():
 
 
 @pytest.fixture(scope="session")
-def bundles(booster, network):
+def forest():
+    import xgboost
+
+    x = rows()
+    parameters = {"base_score": 0.0, "eta": 1.0, "lambda": 0.0, "max_depth": 8, "nthread": 1}
+    parameters |= {"num_parallel_tree": 10, "subsample": 0.632, "colsample_bynode": 0.4}
+    return xgboost.train(parameters, xgboost.DMatrix(x.astype(np.float32), labels(x)), 1)
+
+
+@pytest.fixture(scope="session")
+def line():
+    """Weights of a logistic regression by scikit-learn, means and standard deviations."""
+    from sklearn.linear_model import LogisticRegression
+
+    x = rows()
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    found = LogisticRegression().fit(mlp.standardise(x, mean, std), labels(x))
+    return {"linear.0.weight": found.coef_, "linear.0.bias": found.intercept_}, mean, std
+
+
+@pytest.fixture(scope="session")
+def isolated():
+    """scikit-learn's isolation forest; a tenth of the first column is missing."""
+    from sklearn.ensemble import IsolationForest
+
+    x = rows().astype(np.float32)
+    x[::10, 0] = np.nan
+    return IsolationForest(n_estimators=20, max_samples=128, random_state=1).fit(x)
+
+
+RULES = [
+    {"when": "f0 > 1.5 and f1 > 1", "score": 2.0, "reason": "both"},
+    {"when": "f2 != 0", "score": "f2"},
+    {"when": "f3 = 1 and f0 <= 0", "score": -0.5},
+    {"when": "f1 is missing", "score": 0.25, "reason": "nothing is said"},
+]
+
+
+@pytest.fixture(scope="session")
+def bundles(booster, network, forest, isolated, line):
     """Kind → files."""
     net, mean, std = network
     return {
+        "forest": packed("forest", forest.save_raw("ubj")),
+        "isolation": packed("isolation", isolation.to_ubj(isolated, FEATURES)),
+        "logistic": packed("logistic", mlp.to_safetensors(*line)),
+        "rules": packed("rules", json.dumps({"rules": RULES}).encode()),
         "xgboost": packed("xgboost", booster.save_raw("ubj")),
         "mlp": packed("mlp", mlp.to_safetensors(net.state_dict(), mean, std)),
     }
+
+
+@pytest.fixture(scope="session")
+def spread(spark):
+    """A function: rows as a fit takes them, the last `held_out` of them held out."""
+
+    def frame(x, y, features=FEATURES, workers=1, held_out=0):
+        table = pd.DataFrame(x.astype(np.float32), columns=list(features))
+        place = np.arange(len(x))
+        table = table.assign(label=y.astype(np.int32), tx_id=place)
+        table = table.assign(held_out=place >= len(x) - held_out)
+        whole = spark.createDataFrame(table).repartition(workers, "tx_id")
+        return whole.sortWithinPartitions("tx_id").cache()
+
+    return frame
 
 
 @pytest.fixture(params=kinds.NAMES)

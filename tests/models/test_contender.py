@@ -20,7 +20,7 @@ def test_every_shipped_contender_loads():
     assert all(load_contender(name).name == name for name in found)
 
 
-@pytest.mark.parametrize("name", ["xgboost", "mlp"])
+@pytest.mark.parametrize("name", resources.names("models"))
 def test_a_file_opens_with_the_command_that_runs_it(name):
     first = resources.find("models", name).read_text().splitlines()[0]
     assert first.startswith(f"# fraudlake train model={name} ")
@@ -63,7 +63,7 @@ def test_all_problems_at_once(tmp_path):
     assert "did you mean rounds?" in text
 
 
-@pytest.mark.parametrize("content", ["", "3", "- a", "kind: forest"])
+@pytest.mark.parametrize("content", ["", "3", "- a", "kind: woods"])
 def test_unknown_kind(tmp_path, content):
     assert "expected one of xgboost, mlp" in problems(tmp_path, content)[0]
 
@@ -84,7 +84,8 @@ def test_unknown_name_is_answered_with_the_known_ones():
 def test_nothing_heavy_is_imported():
     program = (
         "import sys; from fraudlake.models.contender import load_contender as load\n"
-        "load('xgboost'), load('mlp')\n"
+        "from fraudlake import resources\n"
+        "[load(name) for name in resources.names('models')]\n"
         "sys.exit(len({'pyspark', 'torch', 'mlflow', 'xgboost', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fraudlake.errors import ConfigError
-from fraudlake.models import bundle
+from fraudlake.models import bundle, kinds
 from fraudlake.models.scorer import NO_SCORE
+from fraudlake.models.xgboost.scorer import XGBoostScorer
 
 from .conftest import FEATURES, LINE, SCORES, rows
 
@@ -84,7 +85,8 @@ def test_base_and_contributions_add_up_to_the_calibrated_margin(scorer, kind):
     x = rows(500, seed=7)
     x[::9, 1] = np.nan
     total = scorer.base() + scorer.contributions(x).sum(axis=1)
-    tolerance = 1e-4 if kind == "xgboost" else 1e-12  # XGBoost sums in float32
+    by_xgboost = kinds.kind_of(kind).scorer is XGBoostScorer
+    tolerance = 1e-4 if by_xgboost else 1e-12  # XGBoost sums in float32
     expected = LINE.slope * scorer.margins(x) + LINE.intercept
     np.testing.assert_allclose(total, expected, rtol=0, atol=tolerance)
 
@@ -92,7 +94,7 @@ def test_base_and_contributions_add_up_to_the_calibrated_margin(scorer, kind):
 def test_a_feature_that_never_varied_contributes_nothing(scorer):
     x = rows(50, seed=8)
     assert np.abs(scorer.contributions(x)[:, 6]).max() < 1e-9
-    assert np.abs(scorer.contributions(x)[:, 0]).max() > 0.5
+    assert np.abs(scorer.contributions(x)[:, 0]).max() > 0.02
 
 
 def test_infinite_values_count_as_the_largest_float32(scorer):

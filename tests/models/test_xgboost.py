@@ -1,7 +1,6 @@
 """Trees: what comes out is what XGBoost says."""
 
 import numpy as np
-import pandas as pd
 import xgboost
 
 from fraudlake.models import bundle
@@ -31,7 +30,7 @@ def test_a_booster_with_named_features_scores_plain_matrices(booster):
     assert np.isfinite(scorer.score(x)).all()
 
 
-def test_what_features_are_called_changes_no_tree(spark):
+def test_what_features_are_called_changes_no_tree(spread):
     """XGBoost's estimator takes columns of these names for weights, groups and margins."""
     x = rows(600, seed=5)
     fitted = {}
@@ -39,12 +38,10 @@ def test_what_features_are_called_changes_no_tree(spark):
         [f"feature{i}" for i in range(7)],
         ["qid", "weight", "baseMargin", "validationIndicator", "values", "features", "prediction"],
     ):
-        frame = pd.DataFrame(x.astype(np.float32), columns=names)
-        frame = frame.assign(label=labels(x).astype(np.int32), held_out=np.arange(len(x)) >= 450)
         contender = XGBoostContender(kind="xgboost", workers=1, rounds=4)
-        spread = spark.createDataFrame(frame).repartition(1).sortWithinPartitions(names[0])
         booster = xgboost.Booster()
-        booster.load_model(bytearray(fit(spread, names, contender, 1, "").final))
+        found = fit(spread(x, labels(x), names), names, contender, 1, "")
+        booster.load_model(bytearray(found.final))
         assert booster.feature_names == names
         booster.feature_names = None
         fitted[names[0]] = booster.save_raw("ubj")

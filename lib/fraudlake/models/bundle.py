@@ -1,6 +1,6 @@
 """A model on disk: `scorer.json` and one weights file, pinned by SHA-256, opened by nothing else.
 
-Weights are XGBoost's UBJ or safetensors: numbers only, so that opening a model never runs code.
+Weights are XGBoost's UBJ, safetensors or JSON: data only, so that opening a model never runs code.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Generic, Protocol, TypeVar
 
@@ -24,6 +24,10 @@ class Contender(BaseModel):
     kind: str
     name: str = ""
     workers: Positive = Field(2, description="tasks that train together")
+
+    def misfits(self, features: Mapping[str, str]) -> list[str]:  # noqa: ARG002
+        """Why it cannot be trained on features (name → SQL type), one sentence for each problem."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Kind(Generic[C]):
     contender
         Its class of YAML files.
     weights
-        Name of the weights file in a bundle: `weights.ubj`, `weights.safetensors`.
+        Name of the weights file in a bundle: `weights.` and UBJ, safetensors or JSON.
     scorer
         What opens the weights, scores rows and explains them by contributions.
     fit

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeGuard, assert_never, get_args
 
 from fraudlake.models.kind import Kind
 
-Name = Literal["xgboost", "mlp"]
+Name = Literal["xgboost", "mlp", "logistic", "forest", "isolation", "rules"]
 NAMES: tuple[Name, ...] = get_args(Name)
 
 
@@ -47,5 +47,29 @@ def _entry(name: Name) -> Kind[Any]:
             from fraudlake.models.mlp.scorer import MlpScorer
 
             return Kind(MlpContender, "weights.safetensors", MlpScorer, fit_network)
+        case "logistic":
+            from fraudlake.models.logistic.contender import LogisticContender
+            from fraudlake.models.logistic.fit import fit as fit_line
+            from fraudlake.models.mlp.scorer import MlpScorer
+
+            return Kind(LogisticContender, "weights.safetensors", MlpScorer, fit_line)
+        case "forest":
+            from fraudlake.models.forest.contender import ForestContender
+            from fraudlake.models.forest.fit import fit as fit_forest
+            from fraudlake.models.xgboost.scorer import XGBoostScorer
+
+            return Kind(ForestContender, "weights.ubj", XGBoostScorer, fit_forest)
+        case "isolation":
+            from fraudlake.models.isolation.contender import IsolationContender
+            from fraudlake.models.isolation.fit import fit as fit_apart
+            from fraudlake.models.xgboost.scorer import XGBoostScorer
+
+            return Kind(IsolationContender, "weights.ubj", XGBoostScorer, fit_apart)
+        case "rules":
+            from fraudlake.models.rules.contender import RulesContender
+            from fraudlake.models.rules.fit import fit as as_written
+            from fraudlake.models.rules.scorer import RulesScorer
+
+            return Kind(RulesContender, "weights.json", RulesScorer, as_written)
         case _:
             assert_never(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ class Scorer(ABC):
 
     @abstractmethod
     def _margins(self, x: np.ndarray) -> np.ndarray:
-        """Log-odds before calibration: float32 [n, f], n ≥ 1 → float64 [n]."""
+        """What `margins` gives: float32 [n, f], n ≥ 1 → float64 [n]."""
 
     @abstractmethod
     def _contributions(self, x: np.ndarray) -> np.ndarray:
@@ -107,7 +108,9 @@ class Scorer(ABC):
         """The margin that contributions start from."""
 
     def margins(self, x: np.ndarray) -> np.ndarray:
-        """Log-odds before calibration, float64 [n]."""
+        """What is calibrated, float64 [n]: log-odds, or what rises with them (shares of fraud of a
+        forest, points of rules).
+        """
         x = self._entered(x)
         return self._margins(x) if len(x) else np.empty(0)
 
@@ -124,16 +127,23 @@ class Scorer(ABC):
         """What each feature adds, in calibrated log-odds, float64 [n, f].
 
         `base()` + the sum of a row = slope · margin + intercept, within 1e-4 for trees (XGBoost
-        sums in float32) and within float64 rounding for networks.
+        sums in float32) and within float64 rounding for all others.
         """
         x = self._entered(x)
         sizes = self._contributions(x) if len(x) else np.empty(x.shape)
         return self.manifest.calibration.slope * sizes
 
+    def reasons(self, x: np.ndarray) -> tuple[Sequence[str], np.ndarray, np.ndarray]:
+        """What speaks for and against rows: its names, and for each row its values and what it adds
+        in calibrated log-odds, both [n, names]. The features, unless a kind knows better.
+        """
+        return self.features, x, self.contributions(x)
+
     def base(self) -> float:
         """Calibrated log-odds at the baseline.
 
-        The trees' mean over the training rows, or the network's output for a row of means.
+        The trees' mean over the training rows, the network's output for a row of means, or no
+        rule's points.
         """
         line = self.manifest.calibration
         return line.slope * self._base() + line.intercept

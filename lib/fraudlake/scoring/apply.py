@@ -72,9 +72,9 @@ def score_rows(
     -------
     DataFrame
         `carry`, `provenance`, `score` (double) and, with a threshold, `reasons` (array of structs
-        `feature`, `value`, `contribution` in log-odds, strongest first: what pushes the score up,
-        at least one and at most 5; null on rows below the threshold). One row for each row of
-        `frame`.
+        `feature` (or rule), `value`, `contribution` in log-odds, strongest first: what pushes the
+        score up, at least one and at most 5; null on rows below the threshold). One row for each
+        row of `frame`.
     """
     from pyspark.sql.pandas.types import from_arrow_type
     from pyspark.sql.types import DataType, StructType
@@ -125,13 +125,13 @@ def reasons_of(scorer: Scorer, matrix: np.ndarray, flags: np.ndarray) -> pa.Arra
     reasons: list[list[dict] | None] = [None] * len(matrix)
     rows = np.flatnonzero(flags)
     if len(rows):
-        contributions = scorer.contributions(matrix[rows])
+        names, values, contributions = scorer.reasons(matrix[rows])
         order = np.argsort(-contributions, axis=1, kind="stable")[:, :REASONS_PER_FLAG]
-        for row, line, best in zip(rows, contributions, order, strict=True):
+        for row, value, line, best in zip(rows, values, contributions, order, strict=True):
             reasons[row] = [
                 {
-                    "feature": scorer.features[i],
-                    "value": float(matrix[row, i]),
+                    "feature": names[i],
+                    "value": float(value[i]),
                     "contribution": float(line[i]),
                 }
                 for i in best

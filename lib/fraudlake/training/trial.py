@@ -44,6 +44,11 @@ def check(dataset: Dataset) -> None:
         raise ConfigError(problems)
 
 
+def misfits(feature_set: FeatureSet, contender: Contender) -> list[str]:
+    """Why a contender cannot be trained on a feature set, one sentence for each problem."""
+    return contender.misfits({feature.name: feature.sql_type for feature in feature_set.features})
+
+
 @dataclass(frozen=True)
 class Trial:
     """What one model is made from.
@@ -59,7 +64,7 @@ class Trial:
     Raises
     ------
     ConfigError
-        As `check` says of the data set.
+        As `check` says of the data set, and `misfits` of contender and features.
     """
 
     lake: Lake
@@ -72,6 +77,8 @@ class Trial:
 
     def __post_init__(self) -> None:
         check(self.dataset)
+        if problems := misfits(self.feature_set, self.contender):
+            raise ConfigError(problems)
 
     @property
     def columns(self) -> list[str]:

@@ -20,27 +20,26 @@ import numpy as np
 from fraudlake.models.scorer import Scorer
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import ArrayLike
 
 # A power of two, so that nodes and shares of the path are exact.
 _STEPS = 128
 _BLOCK = 4096
 
 
-def to_safetensors(state_dict: Mapping[str, Tensor], mean: np.ndarray, std: np.ndarray) -> bytes:
+def to_safetensors(state_dict: Mapping[str, ArrayLike], mean: ArrayLike, std: ArrayLike) -> bytes:
     """Weights file of a `FeedForward` network and its scaling.
 
     Parameters
     ----------
     state_dict
-        Of a `FeedForward`.
+        Of a `FeedForward`, on the CPU. `linear.0` alone is a logistic regression.
     mean, std
         Mean and standard deviation of each feature over the training rows, float64 [f].
     """
     from safetensors.numpy import save
 
-    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in state_dict.items()}
-    tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in state_dict.items()}
     tensors["mean"] = np.array(mean, dtype=np.float64)
     tensors["std"] = np.array(std, dtype=np.float64)
     return save(tensors)
@@ -85,7 +84,8 @@ def product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 class MlpScorer(Scorer):
-    """A network of linear layers and ReLU; NaN stands for the training mean.
+    """A network of linear layers and ReLU; NaN stands for the training mean. Without a hidden layer
+    it is a logistic regression, whose contributions are weight · (x − mean) / std.
 
     Contributions are integrated gradients (Sundararajan, Taly, Yan 2017) from the row of training
     means: (x − mean) · the mean gradient along the straight path, at the midpoints of 128 equal
@@ -165,10 +165,12 @@ class MlpScorer(Scorer):
 
     def _path(self, z: np.ndarray) -> np.ndarray:
         total = np.zeros_like(z)
+        # Without a hidden layer the gradient is the same all along.
+        steps = _STEPS if len(self._forward) > 1 else 1
         # Node by node, because np.sum picks its order by the array's shape.
-        for step in range(_STEPS):
-            total += self._gradients((step + 0.5) / _STEPS * z)
-        shares = z * (total / _STEPS)
+        for step in range(steps):
+            total += self._gradients((step + 0.5) / steps * z)
+        shares = z * (total / steps)
         size = np.abs(shares)
         whole = np.add.accumulate(size, axis=1)[:, -1:]
         part = np.divide(size, whole, out=np.full_like(size, 1 / z.shape[1]), where=whole > 0)

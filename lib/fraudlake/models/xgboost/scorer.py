@@ -8,10 +8,12 @@ from fraudlake.models.scorer import Scorer
 
 
 class XGBoostScorer(Scorer):
-    """Trees of a booster with objective `binary:logistic`; NaN is a missing value.
+    """Trees of a booster; NaN is a missing value.
 
-    A row's margin is base score + leaf of each tree, added in float32 in the order of the trees;
-    contributions are exact TreeSHAP values (Lundberg et al. 2020). Both look at one row at a time.
+    A row's margin is base score + leaf of each tree, added in float32 in the order of the trees:
+    log-odds with the objective `binary:logistic`, the share of frauds in a forest's leaves with
+    `reg:squarederror`. Contributions are exact TreeSHAP values (Lundberg et al. 2020). Both look at
+    one row at a time.
     """
 
     def _open(self, weights: bytes) -> None:

@@ -1,0 +1,1 @@
+"""Isolation forests, which need no labels."""

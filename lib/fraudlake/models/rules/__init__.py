@@ -1,0 +1,1 @@
+"""Rules that analysts write."""
