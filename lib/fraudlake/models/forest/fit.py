@@ -3,7 +3,7 @@
 From a base score of 0, by squared error, with a step of 1 and no penalty, a leaf is the share of
 frauds among its rows. The gain of a split is then the fall of the label's variance p (1 - p), half
 of Gini's impurity: the trees are CART's (Breiman et al. 1984). A bootstrap has .632 of the rows in
-it; XGBoost draws them without replacement (docs/decisions/0032-known-estimators.md).
+it; XGBoost draws them without replacement (docs/decisions/0034-known-estimators.md).
 """
 
 from __future__ import annotations
