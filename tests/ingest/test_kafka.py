@@ -94,7 +94,7 @@ def test_a_batch_reads_what_was_there_when_it_was_made(spark, shop, publish):
     frame = sources.read(spark, shop(), path)
     publish([GOOD, GOOD])
     assert frame.count() == 1
-    assert sources.listing(spark, path) == [(f"{path}/0", 3)]
+    assert sources.listing(spark, shop(), path) == [(f"{path}/0", 3)]
     assert sources.read(spark, shop(), path).count() == 3
 
 
