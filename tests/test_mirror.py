@@ -58,6 +58,7 @@ ELSEWHERE = {
     "profile/reading": "profile/test_pipeline",
     "registry/common": "registry/test_shared",
     "registry/pyfunc_scorer": "registry/test_pyfunc",
+    "reports/contest": "training/test_end_to_end",
     "reports/models": "registry/test_aliases",
     "reports/plots": "training/test_end_to_end",
     "reports/terminal": "test_demo",

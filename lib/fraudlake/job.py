@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from fraudlake import instants, resources
 from fraudlake.config import explain
 from fraudlake.errors import ConfigError, FraudlakeError
-from fraudlake.instants import format_instant
+from fraudlake.instants import format_duration, format_instant
 
 log = logging.getLogger("fraudlake")
 
@@ -124,6 +124,8 @@ def describe(name: str, model: type[Arguments], text: str, spark: bool = True) -
 def _shown(value: object) -> str:
     if isinstance(value, datetime):
         return format_instant(value)
+    if isinstance(value, timedelta):
+        return format_duration(value)
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 

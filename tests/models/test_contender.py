@@ -65,7 +65,7 @@ def test_all_problems_at_once(tmp_path):
 
 @pytest.mark.parametrize("content", ["", "3", "- a", "kind: woods"])
 def test_unknown_kind(tmp_path, content):
-    assert "expected one of xgboost, mlp" in problems(tmp_path, content)[0]
+    assert "expected one of rules, logistic" in problems(tmp_path, content)[0]
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,29 @@ def test_trained_again_no_version_takes_an_alias_that_nobody_has(first, train, r
         registry.promote(champion)
 
 
+def test_a_contest_goes_on_with_what_is_trained(spark, first, lake, registry, conf, day, capsys):
+    champion = registry.champion()
+    arguments = {
+        "lake": lake.root,
+        "features": conf["features"],
+        "models": f"{conf['xgboost']},logistic,{conf['mlp']}",
+        "from": day(0),
+        "to": day(12),
+        "train_for": "5d",
+        "test_for": "5d",
+        "alerts": 10,
+    }
+    results = [job.call("compete", spark, **arguments) for _ in range(2)]
+    assert [result["trained"] for result in results] == [1, 0]
+    versions = {one["contender"]: one["versions"] for one in results[0]["contenders"]}
+    assert list(versions) == ["logistic", conf["xgboost"], conf["mlp"]]
+    for name, result in first.items():
+        assert versions[conf[name]] == [result["model_version"]]
+    assert results[0]["choice"] == results[1]["choice"]
+    assert "the simplest first" in capsys.readouterr().out
+    assert registry.champion() == champion
+
+
 @pytest.fixture(scope="module")
 def taken_back(first, lake):
     """Every training label is taken back a minute after the training date."""

@@ -88,6 +88,12 @@ def judge(registry: Registry, trial: Trial, test: DataFrame, average_precision: 
     return Verdict(champion, wins, text)
 
 
+def competes(registry: Registry) -> Verdict:
+    """Of a version in a contest, which is not held against the champion."""
+    text = "trained in a contest: not compared with the champion"
+    return Verdict(registry.champion(), False, text)
+
+
 def _not_compared(registry: Registry, champion: int | None, reason: str) -> Verdict:
     text = (
         f"not compared: {reason}; the new version stands as a version and decides nothing. Look at "

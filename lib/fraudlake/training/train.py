@@ -35,7 +35,9 @@ _COUNTS = {"tp", "fp", "fn", "tn"} | {
 }
 
 
-def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[str, Any]:
+def train(
+    trial: Trial, registry: Registry, config: Mapping[str, Any], contest: bool = False
+) -> dict[str, Any]:
     """Train a contender, measure it on the test rows and register it as the next version.
 
     What the model is made from gives it a fingerprint: where the registry knows it, nothing is
@@ -45,6 +47,8 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
     ----------
     config
         The job's arguments, kept with the run.
+    contest
+        Whether the version is one of several that compete, so that none becomes champion here.
 
     Returns
     -------
@@ -69,8 +73,8 @@ def train(trial: Trial, registry: Registry, config: Mapping[str, Any]) -> dict[s
     trained = version is None
     if version is None:
         with ExitStack() as persisted:
-            version = _train(trial, registry, fingerprint, made_from, config, persisted)
-    else:
+            version = _train(trial, registry, fingerprint, made_from, config, persisted, contest)
+    elif not contest:
         takeover.finish(registry, version)
     if remark := registry.load(version).shortfall(trial.alerts):
         log.warning("train: %s", remark)
@@ -115,6 +119,7 @@ def _train(
     made_from: dict[str, Any],
     config: Mapping[str, Any],
     persisted: ExitStack,
+    contest: bool,
 ) -> int:
     from fraudlake.models import bundle, kinds
     from fraudlake.models.calibration import Calibration
@@ -169,7 +174,7 @@ def _train(
             **rows.counts,
         }
         judge = partial(takeover.judge, registry, trial, rows.test, ranking["average_precision"])
-        verdict = judge()
+        verdict = takeover.competes(registry) if contest else judge()
         plots = _plots(scored, rows.test, scorer, ranking)
     with _phase("registration"):
         version = registry.register(
