@@ -45,10 +45,8 @@ class Arguments(job.Arguments):
         None,
         description="between them, for labels to mature; if left out, the data set's label delay",
     )
-    alerts: options.Count = Field(100, description="alert budget, flagged transactions a day")
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
-        1, description="of everything drawn at random"
-    )
+    alerts: options.AlertsKept = 100
+    seed: options.Seed = 1
 
     @classmethod
     def problems(cls, given: Mapping[str, Any]) -> list[str]:

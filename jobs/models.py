@@ -38,7 +38,7 @@ def run(_: None, args: Arguments) -> job.Result:
     registry = Registry(args.lake)
     chosen = args.compare and [registry.resolve(word) for word in args.compare]
     numbers = list(dict.fromkeys(chosen or registry.versions()))
-    versions = [registry.describe(n) | {"metrics": registry.metrics(n)} for n in numbers]
+    versions = [registry.describe(number) for number in numbers]
     changes = [asdict(change) for change in registry.changes()]
     if args.compare:
         models.show_compared(versions)

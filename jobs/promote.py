@@ -8,7 +8,6 @@ services take the version between two batches, without a restart. A second run c
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,13 +19,9 @@ class Arguments(job.Arguments):
         "build/lake", description="folder, URI or catalog.schema of the tables"
     )
     version: str = Field(description="version number, or the alias of one: challenger")
-    alias: Literal["champion", "challenger"] = Field("champion", description="what it is to be")
-    by: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        description="who decides so, for the log of changes"
-    )
-    why: Annotated[str, Field(max_length=1000)] = Field(
-        "", description="the reason, for the log of changes"
-    )
+    alias: options.Alias = Field("champion", description="what it is to be")
+    by: options.By
+    why: options.Why = ""
 
 
 def run(_: None, args: Arguments) -> job.Result:

@@ -8,7 +8,6 @@ between two batches. A second run goes back one version more.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,13 +18,9 @@ class Arguments(job.Arguments):
     lake: options.Lake = Field(
         "build/lake", description="folder, URI or catalog.schema of the tables"
     )
-    alias: Literal["champion", "challenger"] = Field("champion", description="what goes back")
-    by: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        description="who decides so, for the log of changes"
-    )
-    why: Annotated[str, Field(max_length=1000)] = Field(
-        "", description="the reason, for the log of changes"
-    )
+    alias: options.Alias = Field("champion", description="what goes back")
+    by: options.By
+    why: options.Why = ""
 
 
 def run(_: None, args: Arguments) -> job.Result:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
@@ -45,12 +45,8 @@ class Arguments(job.Arguments):
     test_to: instants.Instant | None = Field(
         None, description="end of the test, UTC, excluded; if left out, as long as the training"
     )
-    alerts: Annotated[int, Field(ge=1, le=1000)] = Field(
-        100, description="alert budget, flagged transactions a day"
-    )
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
-        1, description="of everything drawn at random"
-    )
+    alerts: options.AlertsKept = 100
+    seed: options.Seed = 1
 
     @classmethod
     def problems(cls, given: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -88,3 +88,13 @@ Address = Annotated[str, BeforeValidator(str), AfterValidator(_address)]
 OutputPath = Annotated[str, AfterValidator(absolute_lake)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, description="of everything drawn at random")]
+AlertsKept = Annotated[
+    int, Field(ge=1, le=1000, description="alert budget, flagged transactions a day")
+]
+Alias = Literal["champion", "challenger"]
+By = Annotated[
+    str,
+    Field(min_length=1, max_length=200, description="who decides so, for the log of changes"),
+]
+Why = Annotated[str, Field(max_length=1000, description="the reason, for the log of changes")]

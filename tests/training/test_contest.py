@@ -28,6 +28,8 @@ def test_a_range_without_room_for_one_fold():
         contest.folds(START, START + 19 * DAY, 7 * DAY, 7 * DAY, None, 7 * DAY)
     with pytest.raises(ConfigError, match="delay: got 1d, expected at least"):
         contest.folds(START, START + 30 * DAY, 7 * DAY, 7 * DAY, DAY, 7 * DAY)
+    with pytest.raises(ConfigError, match="test_for: got 0s, expected the length of a test"):
+        contest.folds(START, START + 30 * DAY, 7 * DAY, 0 * DAY, None, 7 * DAY)
     words = ["lake=x", "from=2018-07-01", "to=2018-07-10"]
     with pytest.raises(ConfigError, match="expected at least 14d after from"):
         job.parse(job.load("compete")["Arguments"], words)
@@ -75,6 +77,11 @@ class Common:
 
     contender: object = None
     split: object = None
+    versions: object = None
+
+    def newest(self):
+        """As they are now."""
+        return {"features": 3, "labels": 7}
 
 
 def test_the_winner_of_the_last_fold_is_the_challenger_and_no_champion(monkeypatch):
@@ -83,6 +90,7 @@ def test_the_winner_of_the_last_fold_is_the_challenger_and_no_champion(monkeypat
 
     def train(trial, _, config, contest):
         assert contest
+        assert trial.versions == {"features": 3, "labels": 7}
         assert config == {"seed": 1}
         fold = splits.index(trial.split)
         trained.append((trial.contender.name, fold))
@@ -99,7 +107,7 @@ def test_the_winner_of_the_last_fold_is_the_challenger_and_no_champion(monkeypat
     contenders = [load_contender(name) for name in ("forest", "logistic")]
     result = contest.compete(Common(), contenders, splits, registry, {"seed": 1})
     assert trained == [(name, fold) for fold in range(3) for name in ("logistic", "forest")]
-    assert (result["best"], result["winner"], result["challenger"]) == ("forest", "logistic", 5)
+    assert (result["best"], result["winner"], result["version"]) == ("forest", "logistic", 5)
     assert promoted == [(5, "challenger", "compete")]
     assert [one["versions"] for one in result["contenders"]] == [[1, 3, 5], [2, 4, 6]]
     logistic = result["contenders"][0]

@@ -101,7 +101,7 @@ def _state(spark: SparkSession, path: str, version: int) -> State:
     return State(path, files, *features, properties, protocol.getMinWriterVersion())
 
 
-@lru_cache(16)
+@lru_cache(4)  # as many tables as a job reads: of a large one it is many files
 def _known_state(spark: SparkSession, path: str, version: int, _: tuple[int, ...]) -> State:
     return _state(spark, path, version)
 

@@ -281,8 +281,9 @@ class Registry:
         return dict(self._run(self._version(version)).data.metrics)
 
     def describe(self, version: int) -> dict[str, Any]:
-        """`version`, `run_id`, `created_at` (UTC), `aliases`, `parameters`, and all tags."""
+        """`version`, `run_id`, `created_at` (UTC), `aliases`, `parameters`, `metrics`, all tags."""
         record = self._version(version)
+        run = self._run(record).data
         created = datetime.fromtimestamp(record.creation_timestamp / 1000, UTC)
         return {
             **record.tags,
@@ -290,7 +291,8 @@ class Registry:
             "run_id": record.run_id,
             "created_at": created.isoformat(),
             "aliases": sorted(a for a, v in self._aliases.now().items() if v == version),
-            "parameters": dict(self._run(record).data.params),
+            "parameters": dict(run.params),
+            "metrics": dict(run.metrics),
         }
 
     def _version(self, version: int) -> ModelVersion:

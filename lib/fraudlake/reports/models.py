@@ -25,7 +25,7 @@ def show(versions: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, A
     Parameters
     ----------
     versions
-        As `Registry.describe` gives them, each with its `metrics`.
+        As `Registry.describe` gives them.
     changes
         As `Registry.changes` gives them, as dictionaries.
     """

@@ -55,7 +55,7 @@ def folds(
     Raises
     ------
     ConfigError
-        There is no room for one, or as `split.plan` says.
+        A test has no length, there is no room for one, or as `split.plan` says.
 
     Examples
     --------
@@ -65,6 +65,8 @@ def folds(
     >>> [one.test_from.day for one in found]
     [15, 22, 29]
     """
+    if not test_for:
+        raise ConfigError(["test_for: got 0s, expected the length of a test"])
     found: list[Split] = []
     while True:
         begin = start + len(found) * test_for
@@ -153,12 +155,14 @@ def compete(
 ) -> dict[str, Any]:
     """Train every contender on every fold and choose one.
 
-    The winner's version of the last fold gets the alias `challenger`; who is champion stays.
+    The winner's version of the last fold gets the alias `challenger`, unless it is the champion,
+    which stays who it is.
 
     Parameters
     ----------
     trial
-        What all have in common; its contender and split are not looked at.
+        What all have in common; its contender and split are not looked at. Features and labels are
+        those of now for all, whatever others write meanwhile.
     config
         The job's arguments, kept with each run.
 
@@ -166,11 +170,13 @@ def compete(
     -------
     dict
         `folds` (test windows), `contenders` (the simplest first: its name, `versions`, and of each
-        measure the mean, `…_std` over the folds, and the values), `best`, `winner`, `challenger`
-        (version), `choice` (why, in words), `trained` (versions that were not there before).
+        measure the mean, `…_std` over the folds, and the values), `best`, `winner`, `version`
+        (the winner's of the last fold), `choice` (why, in words), `trained` (versions that were not
+        there before).
     """
     ordered, started, trained = simple_first(contenders), time.monotonic(), 0
     results: dict[str, list[dict[str, Any]]] = {one.name: [] for one in ordered}
+    trial = replace(trial, versions=trial.newest())
     total, done = len(ordered) * len(splits), 0
     for fold in splits:
         for contender in ordered:
@@ -193,7 +199,7 @@ def compete(
         "contenders": [{"contender": name, **_summary(results[name])} for name in results],
         "best": choice.best,
         "winner": choice.winner,
-        "challenger": version,
+        "version": version,
         "choice": choice.text,
         "trained": trained,
     }
@@ -202,13 +208,13 @@ def compete(
 def _summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean, standard deviation and values over the folds of each measure."""
     summary: dict[str, Any] = {"versions": [one["model_version"] for one in found]}
-    for name in measured(found):
+    for name in _measured(found):
         values = [one[name] for one in found]
         summary |= {name: fmean(values), f"{name}_std": pstdev(values), f"{name}_values": values}
     return summary
 
 
-def measured(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _measured(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Measures that every fold has."""
     wanted = ("auc", DECIDES, "card_precision_at_100", "brier", "seconds")
     return [name for name in wanted if all(name in one for one in found)]

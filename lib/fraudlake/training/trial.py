@@ -60,6 +60,8 @@ class Trial:
         the confusion counts are taken.
     seed
         Of everything drawn at random.
+    versions
+        Of the tables `features` and `labels`, by name; None: the newest when it is asked for.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class Trial:
     split: Split
     alerts: int
     seed: int
+    versions: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         check(self.dataset)
@@ -90,8 +93,8 @@ class Trial:
         """Names of those that are text."""
         return [f.name for f in self.feature_set.features if f.sql_type == "string"]
 
-    def made_from(self) -> dict[str, Any]:
-        """Everything that decides the outcome, as plain values.
+    def newest(self) -> dict[str, int]:
+        """Versions of `features` and `labels` now.
 
         Raises
         ------
@@ -100,14 +103,24 @@ class Trial:
         """
         for table in (FEATURES, LABELS):
             self.lake.read(table)
+        return {table.name: self.lake.version(table) for table in (FEATURES, LABELS)}
+
+    def made_from(self) -> dict[str, Any]:
+        """Everything that decides the outcome, as plain values.
+
+        Raises
+        ------
+        DataError
+            The lake has no features or no labels.
+        """
+        versions = self.versions or self.newest()
         return {
             "contender": self.contender.model_dump(mode="json"),
             "dataset": self.dataset.name,
             "definition": self.feature_set.hash,
             "features_table": self.lake.features,
             **{f"{t.name}_id": self.lake.identity(t) for t in (FEATURES, LABELS)},
-            "features_version": self.lake.version(FEATURES),
-            "labels_version": self.lake.version(LABELS),
+            **{f"{name}_version": version for name, version in versions.items()},
             **self.split.windows(),
             "alerts": self.alerts,
             "seed": self.seed,
