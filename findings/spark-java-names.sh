@@ -7,7 +7,8 @@
 #   JAR on the class path, in vain until the last one. Nothing is remembered. getattr(jvm, "the.full.Name") is one
 #   message, and the class is found at once; pyspark's own code has come to write it so.
 # Documented: py4j's page on `jvm` shows the dots and says nothing of what they cost.
-# What it costs: 1.9 ms for .02 ms a mention, with the JARs of Delta beside those of Spark; a job that asks Delta's log for a few things has hundreds.
+# What it costs: 1.9 ms for .02 ms a mention, with the JARs of Delta beside those of Spark; a job that asks Delta's log
+#   for a few things has hundreds.
 # Instead: getattr(jvm, "org.apache.spark.sql.SaveMode").
 #
 # Seen:
