@@ -63,7 +63,8 @@ print(version, scorer.kind, registry.metrics(version))
 
 # %% [markdown]
 # ## Why has it the highest score?
-# What each feature adds, in log-odds. A category stands for a number that training gave it.
+# What each feature adds, in log-odds, and what its value says. `fraudlake why TX` prints the same
+# of any transaction.
 
 # %%
 scores = lake.read(SCORES).where(F.col("model_version") == version)
@@ -71,11 +72,13 @@ top = scores.orderBy(F.desc("score"), "tx_id").first()
 row = features.where(F.col("tx_id") == top["tx_id"]).select(*scorer.features).toArrow()
 matrix = fraudlake.to_matrix(row, scorer.features, scorer.encodings)
 contributions = scorer.contributions(matrix)[0]
+by_name = {feature.name: feature for feature in feature_set.features}
 print(f"transaction {top['tx_id']}: score {top['score']:.3f}, base {scorer.base():+.2f} log-odds")
 for feature, added in sorted(
     zip(scorer.features, contributions, strict=True), key=lambda pair: -abs(pair[1])
 ):
-    print(f"  {feature:35} {row[feature][0].as_py()!s:>24} {added:+.3f}")
+    said = fraudlake.sentence(by_name[feature], row[feature][0].as_py())
+    print(f"  {added:+.3f}  {said}")
 
 # %%
 spark.stop()

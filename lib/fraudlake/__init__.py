@@ -27,6 +27,7 @@ _HOME_OF = {
     "load_dataset": "datasets",
     "load_feature_set": "features.definition.feature_set",
     "meaning": "features.definition.explain",
+    "sentence": "features.definition.sentence",
     "load_contender": "models.contender",
     "latest_labels": "training.split",
     "Registry": "registry",

@@ -44,6 +44,8 @@ class Arguments(BaseModel):
 
     renamed: ClassVar[Mapping[str, str]] = {}
     """Key of an earlier version → the one that took its place; the message names it."""
+    word: ClassVar[str] = ""
+    """Key of a bare first word: `fraudlake why 1234` says `tx=1234`."""
 
     @field_validator("*")
     @classmethod
@@ -87,6 +89,8 @@ def parse(model: type[Arguments], words: Sequence[str]) -> Arguments:
         elif "=" in word and not word.startswith("-"):
             key, _, value = word.partition("=")
             merged[key] = value
+        elif model.word and model.word not in merged and not word.startswith("--"):
+            merged[model.word] = word
         else:
             problems.append(f"{word}: got a bare word, expected key=value, --config FILE or --help")
     for key in model.renamed.keys() & merged:
@@ -105,7 +109,9 @@ def parse(model: type[Arguments], words: Sequence[str]) -> Arguments:
 
 def describe(name: str, model: type[Arguments], text: str, spark: bool = True) -> str:
     """The text of `--help`: what the job reads and writes, and its keys with defaults."""
-    lines = [text.strip(), "", "Usage:", f"  fraudlake {name} [--config FILE]... [key=value]..."]
+    bare = f" [{model.word.upper()}]" if model.word else ""
+    usage = f"  fraudlake {name}{bare} [--config FILE]... [key=value]..."
+    lines = [text.strip(), "", "Usage:", usage]
     if spark:
         lines.append(f"  spark-submit --properties-file conf/spark/PLACE.conf jobs/{name}.py ...")
     lines += ["", "Keys:"]

@@ -52,6 +52,9 @@ class Operation:
     meaning
         What it is of the events in the window, in words ({c}: its column, {o}: the second column,
         {n}: which of the last values, {h}: the half-life).
+    says
+        A value of it in words, for an analyst (`definition.sentence`): beside the above {v}: the
+        value, {e}: the entity, {w}: the window. Left out: the meaning and the value.
     input
         What it takes of the events.
     word
@@ -80,6 +83,7 @@ class Operation:
 
     name: str
     meaning: str
+    says: str = ""
     input: Input
     word: str = ""
     parameter: Literal["half_life", "k"] | None = None

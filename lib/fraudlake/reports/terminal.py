@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fraudlake.features.definition.feature_set import feature_set_of
+from fraudlake.features.definition.sentence import sentence
 from fraudlake.lake import Lake
 from fraudlake.lake.tables import FLAGGED, TABLES
 from fraudlake.registry import tracking_uri
 
 if TYPE_CHECKING:
+    from pyspark.sql import Row
     from rich.table import Table as Grid
 
     from fraudlake.reports.feature_review import FeatureSummary
@@ -43,7 +46,7 @@ def show(
     from rich.console import Console
     from rich.table import Table as Grid
 
-    console = Console(width=110, highlight=False)
+    console = Console(width=130, highlight=False)
     console.rule("fraudlake")
     tables = Grid("table", "rows", title="Tables", title_justify="left")
     for table in TABLES.values():
@@ -61,7 +64,7 @@ def show(
             grid.add_row(label, *(_figure(model[key]) for model in models))
     console.print(grid)
 
-    console.print(_flags(lake))
+    console.print(_flags(lake, models[-1]["definition"]))
     console.print(
         f"Streamed week: {stream['scored']:,} transactions scored in {stream['batches']} "
         f"micro-batches, {stream['flagged']:,} flagged, {stream['quarantine']:,} in quarantine, "
@@ -97,19 +100,26 @@ def show_review(summaries: Sequence[FeatureSummary], costs: Mapping[str, str]) -
     Console(width=150, highlight=False).print(grid)
 
 
-def _flags(lake: Lake, most: int = 10) -> Grid:
+def _flags(lake: Lake, definition: str, most: int = 10) -> Grid:
     from pyspark.sql import functions as F
     from rich.table import Table as Grid
+
+    known = feature_set_of(definition)
+    features = {feature.name: feature for feature in known.features} if known else {}
+
+    def words(reason: Row) -> str:
+        name, value = reason.feature, reason.value
+        # A category's value is a number of the model's here.
+        if name in features and features[name].kind != "category":
+            return f"{sentence(features[name], value)} ({reason.contribution:+.2f})"
+        return f"{name} = {value:,.2f} ({reason.contribution:+.2f})"
 
     grid = Grid("transaction", "time", "amount", "score", "reasons (log-odds)",
                 title=f"The last {most} flagged transactions", title_justify="left")  # fmt: skip
     newest = lake.read(FLAGGED).orderBy(F.desc("event_time"), "tx_id").limit(most)
     shown = newest.withColumn("time", F.date_format("event_time", "MM-dd HH:mm:ss"))
     for row in shown.collect():
-        reasons = "\n".join(
-            f"{r.feature} = {r.value:,.2f} ({r.contribution:+.2f})"
-            for r in row.reasons[:_REASONS_SHOWN]
-        )
+        reasons = "\n".join(words(reason) for reason in row.reasons[:_REASONS_SHOWN])
         name = row.tx_ref if "tx_ref" in row else row.tx_id
         grid.add_row(str(name), row.time, f"{row.amount:,}", f"{row.score:.3f}", reasons)
     return grid

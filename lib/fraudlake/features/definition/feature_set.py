@@ -237,3 +237,16 @@ def load_feature_set(name: str) -> FeatureSet:
         return FeatureSet.model_validate({**(yaml.safe_load(path.read_text()) or {}), "name": name})
     except (ValidationError, yaml.YAMLError, TypeError) as error:
         raise ConfigError([f"{path.name}: {line}" for line in explain(error, FeatureSet)]) from None
+
+
+def feature_set_of(definition: str) -> FeatureSet | None:
+    """The set in `conf/features` whose hash this is; None where none has it.
+
+    >>> feature_set_of(load_feature_set("handbook").hash).name
+    'handbook'
+    """
+    for name in resources.names("features"):
+        found = load_feature_set(name)
+        if found.hash == definition:
+            return found
+    return None

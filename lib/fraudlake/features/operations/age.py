@@ -36,6 +36,7 @@ def _plain(asked: Question, place: int) -> float | None:
 AGE = Operation(
     name="age",
     meaning="seconds since the first",
+    says="the first transaction of this {e} {w} was {v:ago}",
     input=Input.TIME,
     compares=False,
     sql_type="double",
@@ -48,6 +49,7 @@ AGE = Operation(
 SINCE = Operation(
     name="since",
     meaning="seconds since the last",
+    says="the last transaction of this {e} was {v:ago}",
     input=Input.TIME,
     compares=True,
     sql_type="double",

@@ -13,6 +13,7 @@ def _count(windows: Windows, feature: Feature) -> Ints:  # noqa: ARG001  # the f
 COUNT = Operation(
     name="count",
     meaning="how many",
+    says="{v:# transaction} of this {e} {w}",
     input=Input.TIME,
     compares=False,
     sql_type="bigint",

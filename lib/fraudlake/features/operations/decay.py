@@ -59,6 +59,7 @@ def _plain(asked: Question) -> float | None:
 DECAY = Operation(
     name="decay",
     meaning="sum of {c}, each halved for every {h} of its age",
+    says="total {c} of this {e} {w}, halved for every {h} of age, is {v}",
     input=Input.NUMBER,
     parameter="half_life",
     compares=False,

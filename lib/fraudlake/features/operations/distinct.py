@@ -48,6 +48,7 @@ def _plain(asked: Question) -> int:
 DISTINCT = Operation(
     name="distinct",
     meaning="number of different values of {c}, exact",
+    says="{v:# different value} of {c} for this {e} {w}",
     input=Input.VALUE,
     compares=False,
     sql_type="bigint",

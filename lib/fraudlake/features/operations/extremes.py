@@ -39,6 +39,7 @@ def _extreme(windows: Windows, feature: Feature, pick: np.ufunc, neutral: int) -
 MIN = Operation(
     name="min",
     meaning="smallest {c}",
+    says="the smallest {c} of this {e} {w} is {v}",
     input=Input.NUMBER,
     compares=False,
     sql_type="double",
@@ -51,6 +52,7 @@ MIN = Operation(
 MAX = Operation(
     name="max",
     meaning="largest {c}",
+    says="the largest {c} of this {e} {w} is {v}",
     input=Input.NUMBER,
     compares=False,
     sql_type="double",

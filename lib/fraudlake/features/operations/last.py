@@ -27,6 +27,7 @@ def _plain(asked: Question) -> Fraction | None:
 LAST = Operation(
     name="last",
     meaning="{c} of the {n} that has any",
+    says="{c} of this {e}'s {n} transaction was {v}",
     input=Input.NUMBER,
     parameter="k",
     compares=False,

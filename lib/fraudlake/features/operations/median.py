@@ -107,6 +107,7 @@ def _plain_median_ratio(asked: Question) -> Fraction | None:
 MEDIAN = Operation(
     name="median",
     meaning="median of {c}, the mean of the two middle ones where there is no middle one",
+    says="the median {c} of this {e} {w} is {v}",
     input=Input.NUMBER,
     compares=False,
     sql_type="double",
@@ -119,6 +120,7 @@ MEDIAN = Operation(
 MEDIAN_RATIO = Operation(
     name="median_ratio",
     meaning="the {c} of this one over the median {c}",
+    says="{c} is {v} × this {e}'s median {w}",
     input=Input.NUMBER,
     compares=True,
     sql_type="double",

@@ -20,6 +20,7 @@ def _plain(asked: Question) -> Fraction | None:
 RATE = Operation(
     name="rate",
     meaning="share known to be fraud at this time",
+    says="{v:share} of this {e}'s transactions {w} are known to be fraud",
     input=Input.LABELS,
     word=LABEL,
     compares=False,

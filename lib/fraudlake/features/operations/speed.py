@@ -62,6 +62,7 @@ def _plain(asked: Question) -> float | None:
 SPEED = Operation(
     name="speed",
     meaning="km/h from the last place ({c}, {o}) to that of this one",
+    says="this {e} came here at {v} km/h from its last place",
     input=Input.PLACE,
     compares=True,
     sql_type="double",

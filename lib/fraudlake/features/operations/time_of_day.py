@@ -89,6 +89,7 @@ def _angle(at: datetime) -> float:
 TIME_OF_DAY = Operation(
     name="time_of_day",
     meaning="nats by which the hour of this one is less likely than the usual hour, UTC",
+    says="this hour is {v:exp} × less likely than this {e}'s usual hour {w}",
     input=Input.TIME,
     compares=True,
     sql_type="double",
