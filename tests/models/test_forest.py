@@ -25,8 +25,9 @@ def test_a_tree_is_scikit_learns(monkeypatch, settings):
     x, y = rows(4000, seed=11).astype(np.float32), labels(rows(4000, seed=11))
     x[::17, 1] = np.nan
 
-    def grow(_rows, _features, _contender, _seed, _estimator, parameters):
-        return xgboost.XGBRegressor(tree_method="hist", n_jobs=1, **parameters).fit(x, y)
+    def grow(_rows, _features, _contender, _seed, _scratch, parameters, rounds):
+        settings = {"tree_method": "hist", "n_estimators": rounds, "n_jobs": 1}
+        return xgboost.XGBRegressor(**settings, **parameters).fit(x, y)
 
     monkeypatch.setattr(forest, "grow", grow)
     tree = forest.fit(None, FEATURES, ForestContender(**TREE, **settings), 1, "")
@@ -36,10 +37,10 @@ def test_a_tree_is_scikit_learns(monkeypatch, settings):
     np.testing.assert_allclose(found, theirs.fit(x, y).predict_proba(x)[:, 1], atol=1e-6)
 
 
-def test_a_forest_is_as_good_as_scikit_learns_and_the_same_each_time(spread):
+def test_a_forest_is_as_good_as_scikit_learns_and_the_same_each_time(spread, tmp_path):
     x, y = rows(4000, seed=11), labels(rows(4000, seed=11))
     contender = ForestContender(kind="forest", trees=20, features=0.4)
-    weights = forest.fit(spread(x, y, workers=2), FEATURES, contender, 1, "")
+    weights = forest.fit(spread(x, y, workers=2), FEATURES, contender, 1, str(tmp_path / "fit"))
     assert weights.early == weights.final, "two trainings on equal rows: none is held out"
     test, truth = rows(6000, seed=12), labels(rows(6000, seed=12))
     theirs = RandomForestClassifier(20, max_features=0.4, random_state=1).fit(x, y)

@@ -25,14 +25,11 @@ def fit(
     features: Sequence[str],
     contender: ForestContender,
     seed: int,
-    scratch: str,  # noqa: ARG001
+    scratch: str,
 ) -> Fitted:
     """Two forests (`kind.Fit`)."""
-    from xgboost.spark import SparkXGBRegressor
-
     parameters = {
         "objective": "reg:squarederror",
-        "n_estimators": 1,
         "num_parallel_tree": contender.trees,
         "learning_rate": 1.0,
         "reg_lambda": 0.0,
@@ -44,4 +41,4 @@ def fit(
         "colsample_bynode": contender.features,
         "max_bin": contender.max_bin,
     }
-    return grow(rows, features, contender, seed, SparkXGBRegressor, parameters)
+    return grow(rows, features, contender, seed, scratch, parameters, rounds=1)

@@ -1,12 +1,15 @@
-"""Boosted trees on many tasks at once, by XGBoost's own Spark estimator."""
+"""Boosted trees on many tasks at once, in a stage that Spark runs again where a task is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fraudlake import session
+from fraudlake.launch import barrier, checkpoints
 from fraudlake.models.kind import Contender, Fitted
+from fraudlake.models.xgboost import boost
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -19,13 +22,22 @@ def fit(
     features: Sequence[str],
     contender: XGBoostContender,
     seed: int,
-    scratch: str,  # noqa: ARG001
+    scratch: str,
 ) -> Fitted:
     """Two boosters (`kind.Fit`)."""
-    from xgboost.spark import SparkXGBClassifier
-
-    parameters = {"n_estimators": contender.rounds, **contender.parameters.model_dump()}
-    return grow(rows, features, contender, seed, SparkXGBClassifier, parameters)
+    given = contender.parameters.model_dump()
+    signs = given.pop("monotone_constraints")
+    parameters = {
+        "objective": "binary:logistic",
+        "eval_metric": "logloss",
+        "device": contender.device,
+        **given,
+        "monotone_constraints": tuple(signs.get(name, 0) for name in features),
+    }
+    return grow(
+        rows, features, contender, seed, scratch, parameters, contender.rounds,
+        contender.patience, contender.focal_gamma,
+    )  # fmt: skip
 
 
 def grow(
@@ -33,34 +45,19 @@ def grow(
     features: Sequence[str],
     contender: Contender,
     seed: int,
-    estimator: Callable[..., Any],
+    scratch: str,
     parameters: Mapping[str, Any],
+    rounds: int,
+    patience: int = 0,
+    focal_gamma: float = 0.0,
 ) -> Fitted:
-    """Two fits by an estimator of `xgboost.spark`, each on all tasks together, as boosters in UBJ.
-
-    A classifier reads the rows twice, once to count the distinct labels, and every estimator takes
-    partitions as they are where their number is that of the workers. It takes a column of some
-    names, such as `weight`, for what it calls so: features go in by number.
-    """
-    from pyspark.sql import functions as F
-
+    """Two boosters by parameters of `xgboost.train`, both in one stage: `boost.train`."""
     session.require_slots(rows.sparkSession, contender.workers, f"contender {contender.name}")
-    numbered = {f"f{place}": F.col(name) for place, name in enumerate(features)}
-    inputs = [F.col("label"), *(value.alias(name) for name, value in numbered.items())]
-    trees = estimator(
-        features_col=list(numbered),
-        label_col="label",
-        num_workers=contender.workers,
-        tree_method="hist",
-        random_state=seed,
-        verbosity=0,
-        verbose=False,
-        **parameters,
-    )
-
-    def fitted(rows: DataFrame) -> bytes:
-        booster = trees.fit(rows.select(*inputs)).get_booster()
-        booster.feature_names = list(features)
-        return bytes(booster.save_raw("ubj"))
-
-    return Fitted(fitted(rows.where("NOT held_out")), fitted(rows))
+    settings = {**parameters, "tree_method": "hist", "seed": seed}
+    with checkpoints.folder(rows.sparkSession, scratch) as uri:
+        found = barrier.run(
+            rows.select(*features, "label", "held_out"),
+            boost.train,
+            list(features), settings, rounds, patience, focal_gamma, uri,
+        )  # fmt: skip
+    return Fitted(found["early"], found["final"], json.loads(found["metrics"]))
