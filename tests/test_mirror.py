@@ -56,6 +56,8 @@ ELSEWHERE = {
     "profile/page": "profile/test_pipeline",
     "profile/propose": "profile/test_roles",
     "profile/reading": "profile/test_pipeline",
+    "registry/studies": "training/test_search",
+    "reports/search": "training/test_search",
     "registry/common": "registry/test_shared",
     "registry/pyfunc_scorer": "registry/test_pyfunc",
     "reports/contest": "training/test_end_to_end",

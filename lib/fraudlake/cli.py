@@ -35,7 +35,7 @@ def _usage() -> str:
 
 
 def _list() -> None:
-    for kind in ("datasets", "features", "models"):
+    for kind in ("datasets", "features", "models", "search"):
         print(f"{kind}: {', '.join(resources.names(kind))}")
 
 
@@ -74,8 +74,14 @@ def _loaders() -> dict:
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.models.contender import load_contender
+    from fraudlake.models.space import load_space
 
-    return {"datasets": load_dataset, "features": load_feature_set, "models": load_contender}
+    return {
+        "datasets": load_dataset,
+        "features": load_feature_set,
+        "models": load_contender,
+        "search": load_space,
+    }
 
 
 def _validate_conf() -> None:

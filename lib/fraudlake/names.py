@@ -39,6 +39,14 @@ def misfits(given: Mapping[str, Any]) -> list[str]:
     return load_feature_set(given["features"]).check_against(load_dataset(given["dataset"]))
 
 
+def _space(name: str) -> str:
+    from fraudlake.models.space import load_space
+
+    load_space(name)
+    return name
+
+
 DatasetName = Annotated[str, AfterValidator(_dataset)]
 FeatureSetName = Annotated[str, AfterValidator(_feature_set)]
 ContenderName = Annotated[str, AfterValidator(_contender)]
+SpaceName = Annotated[str, AfterValidator(_space)]

@@ -188,13 +188,13 @@ spark = session.open_spark("lost", **{
     "spark.executor.memory": "1g", "spark.default.parallelism": "2",
 })
 random = np.random.default_rng(0)
-table = pd.DataFrame(random.normal(size=(30000, 10)).astype(np.float32))
+table = pd.DataFrame(random.normal(size=(15000, 10)).astype(np.float32))
 table.columns = [f"f{n}" for n in range(10)]
-table["label"] = (random.random(30000) < 1 / (1 + np.exp(2 - table.f0 * table.f1))).astype("int32")
+table["label"] = (random.random(15000) < 1 / (1 + np.exp(2 - table.f0 * table.f1))).astype("int32")
 table["held_out"] = False
 frame = spark.createDataFrame(table).repartition(2).cache()
 frame.count()
-contender = XGBoostContender(kind="xgboost", workers=2, rounds=120, parameters={"max_depth": 6})
+contender = XGBoostContender(kind="xgboost", workers=2, rounds=80, parameters={"max_depth": 5})
 
 def command(process):
     try:
@@ -237,7 +237,7 @@ def survived(tmp_path, master, victim):
 
 def test_a_fit_survives_a_lost_python_worker(tmp_path):
     rounds, auc = survived(tmp_path, "local[2,4]", "worker")
-    assert rounds == 120
+    assert rounds == 80
     assert auc > 0.8
 
 
@@ -245,5 +245,5 @@ def test_a_fit_survives_a_lost_python_worker(tmp_path):
 @pytest.mark.parametrize("victim", ["worker", "executor"])
 def test_a_fit_survives_on_a_cluster(tmp_path, victim):
     rounds, auc = survived(tmp_path, "local-cluster[2,1,1024]", victim)
-    assert rounds == 120
+    assert rounds == 80
     assert auc > 0.8

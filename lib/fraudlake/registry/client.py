@@ -24,6 +24,7 @@ from fraudlake.errors import FraudlakeError
 from fraudlake.models import bundle, golden
 from fraudlake.registry import common, location, pyfunc
 from fraudlake.registry.aliases import Aliases, Change
+from fraudlake.registry.studies import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,6 +88,10 @@ class Registry:
         """The newest version with this fingerprint; None where there is none."""
         versions = self._search(f" and tags.fingerprint = '{fingerprint}'")
         return max((int(version.version) for version in versions), default=None)
+
+    def study(self, fingerprint: str) -> Study:
+        """The search with this fingerprint, whose trials are runs beside those of the versions."""
+        return Study(self._client, self._experiment(), fingerprint)
 
     def register(
         self,
