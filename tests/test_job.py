@@ -179,7 +179,9 @@ def test_every_conf_file_is_checked(capsys):
     from fraudlake import cli
 
     cli.main(["validate"])
-    shipped = sum(len(resources.names(kind)) for kind in ("datasets", "features", "models"))
+    shipped = sum(
+        len(resources.names(kind)) for kind in ("datasets", "features", "models", "search")
+    )
     examples = ("spark", "service")
     on_disk = [p for p in resources.folder("conf").rglob("*.yaml") if p.parent.name not in examples]
     assert json.loads(capsys.readouterr().out)["files"] == shipped == len(on_disk) >= 5
