@@ -57,6 +57,7 @@ ELSEWHERE = {
     "profile/propose": "profile/test_roles",
     "profile/reading": "profile/test_pipeline",
     "registry/studies": "training/test_search",
+    "reports/probe": "scoring/test_probe",
     "reports/search": "training/test_search",
     "registry/common": "registry/test_shared",
     "registry/pyfunc_scorer": "registry/test_pyfunc",

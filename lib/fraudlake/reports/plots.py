@@ -55,6 +55,18 @@ def histogram(bins: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+def moved(found: Sequence[Mapping[str, Any]]) -> Figure:
+    """Flags that go and come when a feature is shuffled, from `scoring.probe`; largest on top."""
+    every = [one for one in found if one["group"] == "(all)"][::-1]
+    figure, axes = _axes("Decisions that move when a feature is shuffled", "flags", "")
+    figure.set_figheight(max(4.5, 0.25 * len(every)))
+    names = [one["feature"] for one in every]
+    axes.barh(names, [-one["lost"] for one in every], label="flags that go")
+    axes.barh(names, [one["gained"] for one in every], label="flags that come")
+    axes.legend()
+    return figure
+
+
 def contributions(mean_size: Mapping[str, float]) -> Figure:
     """Mean size of each feature's contribution in log-odds, largest on top."""
     figure, axes = _axes(
