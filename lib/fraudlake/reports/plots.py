@@ -58,11 +58,12 @@ def histogram(bins: Sequence[Mapping[str, Any]]) -> Figure:
 def moved(found: Sequence[Mapping[str, Any]]) -> Figure:
     """Flags that go and come when a feature is shuffled, from `scoring.probe`; largest on top."""
     every = [one for one in found if one["group"] == "(all)"][::-1]
-    figure, axes = _axes("Decisions that move when a feature is shuffled", "flags", "")
-    figure.set_figheight(max(4.5, 0.25 * len(every)))
+    figure, axes = _axes("Flags that go and come when a feature is shuffled", "flags", "")
+    figure.set_size_inches(8, max(4.5, 0.25 * len(every)))
     names = [one["feature"] for one in every]
     axes.barh(names, [-one["lost"] for one in every], label="flags that go")
     axes.barh(names, [one["gained"] for one in every], label="flags that come")
+    axes.set_xscale("symlog")  # what a shuffled feature flags may be a hundred times the budget
     axes.legend()
     return figure
 
