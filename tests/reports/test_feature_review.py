@@ -37,6 +37,7 @@ def frame():
             "gappy": np.where(random.random(ROWS) < 0.25, np.nan, random.normal(size=ROWS) + fraud),
             "noise": random.integers(0, 1000, ROWS),
             "constant": np.ones(ROWS),
+            "verdict": random.normal(size=ROWS) + 5 * fraud,
         }
     )
 
@@ -89,6 +90,8 @@ def test_drift_is_the_population_stability_index(summaries, frame):
 
 def test_what_to_drop_and_why(summaries):
     dropped = {name: summary.drop for name, summary in summaries.items() if summary.drop}
+    leaks = dropped.pop("verdict")
+    assert "does it know the label, or what came later?" in leaks
     assert set(dropped) == {"twin", "shifted", "noise", "constant"} or set(dropped) == {
         "strong", "shifted", "noise", "constant"
     }  # fmt: skip

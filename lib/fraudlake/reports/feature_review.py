@@ -26,6 +26,7 @@ _SMALLEST_SHARE = 1e-4
 DRIFTED = 0.25
 ALIKE = 0.95
 WEAK = 0.01
+LEAKING = 0.48  # from .5: no honest feature orders nearly all frauds above nearly all others
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,11 @@ def assess(counts: Counts) -> list[FeatureSummary]:
             reasons.append("has one value")
         elif strength[i] < WEAK:
             reasons.append(f"alone it tells nothing (AUC {auc[i]:.3f})")
+        elif strength[i] > LEAKING:
+            reasons.append(
+                f"alone it tells nearly all frauds (AUC {auc[i]:.3f}): does it know the label, or "
+                "what came later?"
+            )
         if drift[worst, i] > DRIFTED:
             reasons.append(f"shifted by {counts.months[worst]} (PSI {drift[worst, i]:.2f})")
         if twin is not None and correlation[i, twin] > ALIKE:
