@@ -1,8 +1,8 @@
 """Hold contenders against each other on the same folds; the simplest good one becomes challenger.
 
-Reads: features and labels, each at one version. Writes: a model version for each contender and fold
-in the registry, the alias `challenger`, metrics. A second run on the same input trains nothing; one
-that was cut off goes on.
+Reads: features and labels, each at one version; the champion, which the winner is held against.
+Writes: a model version for each contender and fold in the registry, the alias `challenger`,
+metrics. A second run on the same input trains nothing; one that was cut off goes on.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class Arguments(job.Arguments):
         description="between them, for labels to mature; if left out, the data set's label delay",
     )
     alerts: options.AlertsKept = 100
+    alerts_by: options.AlertsBy = "transaction"
+    gate: names.GateName = None
     seed: options.Seed = 1
 
     @classmethod
@@ -77,6 +79,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.lake import Lake
     from fraudlake.models.contender import load_contender
+    from fraudlake.models.gate import load_gate
     from fraudlake.registry import Registry
     from fraudlake.reports import contest as page
     from fraudlake.training import contest
@@ -90,7 +93,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     splits = contest.folds(*ends, args.train_for, args.test_for, args.delay, label_delay)
     contenders = [load_contender(name) for name in dict.fromkeys(args.models)]
     common = load_feature_set(args.features), contenders[0], splits[0], args.alerts, args.seed
-    trial = Trial(lake, dataset, *common)
+    trial = Trial(lake, dataset, *common, args.alerts_by, load_gate(args.gate))
     result = contest.compete(trial, contenders, splits, Registry(args.lake), job.resolved(args))
     page.show(result)
     return {**result, "seconds": round(time.monotonic() - started, 1)}

@@ -2,7 +2,8 @@
 
 Reads: features and labels, each at one version; the champion in the registry.
 Writes: a model version with its bundle, metrics and plots in the registry; the alias `champion` if
-it wins on the same test rows; metrics. A second run on the same input trains nothing.
+it wins on the same test rows and passes the gate (`conf/gates`); metrics. A second run on the same
+input trains nothing.
 """
 
 from __future__ import annotations
@@ -46,18 +47,25 @@ class Arguments(job.Arguments):
         None, description="end of the test, UTC, excluded; if left out, as long as the training"
     )
     alerts: options.AlertsKept = 100
+    alerts_by: options.AlertsBy = "transaction"
+    gate: names.GateName = None
     seed: options.Seed = 1
 
     @classmethod
     def problems(cls, given: Mapping[str, Any]) -> list[str]:
+        from fraudlake.datasets import load_dataset
         from fraudlake.errors import ConfigError
         from fraudlake.features.definition.feature_set import load_feature_set
         from fraudlake.models.contender import load_contender
-        from fraudlake.training.trial import misfits
+        from fraudlake.models.gate import load_gate
+        from fraudlake.training.trial import misfits, ungrouped
 
         problems = []
         if given.keys() >= {"features", "model"}:
             problems = misfits(load_feature_set(given["features"]), load_contender(given["model"]))
+        if given.get("dataset") and given.keys() >= {"features", "gate"}:
+            named = load_dataset(given["dataset"]), load_feature_set(given["features"])
+            problems += ungrouped(*named, load_gate(given["gate"]))
         if not given.keys() >= {"dataset", *_WINDOWS}:
             return problems + super().problems(given)
         try:
@@ -90,6 +98,7 @@ def run(spark: Any, args: Arguments) -> job.Result:
     from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.lake import Lake
     from fraudlake.models.contender import load_contender
+    from fraudlake.models.gate import load_gate
     from fraudlake.registry import Registry
     from fraudlake.training.train import train
     from fraudlake.training.trial import Trial
@@ -105,6 +114,8 @@ def run(spark: Any, args: Arguments) -> job.Result:
         plan(dict(args), dataset),
         args.alerts,
         args.seed,
+        args.alerts_by,
+        load_gate(args.gate),
     )
     result = train(trial, Registry(args.lake), job.resolved(args))
     return {**result, "seconds": round(time.monotonic() - started, 1)}

@@ -180,7 +180,7 @@ def test_every_conf_file_is_checked(capsys):
 
     cli.main(["validate"])
     shipped = sum(
-        len(resources.names(kind)) for kind in ("datasets", "features", "models", "search")
+        len(resources.names(kind)) for kind in ("datasets", "features", "models", "search", "gates")
     )
     examples = ("spark", "service")
     on_disk = [p for p in resources.folder("conf").rglob("*.yaml") if p.parent.name not in examples]

@@ -16,7 +16,7 @@ USAGE = """fraudlake {version}: from raw transactions to flagged ones, on Spark.
 Usage:
   fraudlake JOB [--config FILE]... [key=value]...   run a job
   fraudlake JOB --help                              what it reads, writes and takes
-  fraudlake list                                    data sets, feature sets and contenders
+  fraudlake list                                    data sets, feature sets, contenders, gates
   fraudlake list features/NAME                      the features of a set: name, type, meaning
   fraudlake explain FEATURE features=NAME           what one of them means and costs
   fraudlake validate                                check every file in conf/
@@ -35,7 +35,7 @@ def _usage() -> str:
 
 
 def _list() -> None:
-    for kind in ("datasets", "features", "models", "search"):
+    for kind in ("datasets", "features", "models", "search", "gates"):
         print(f"{kind}: {', '.join(resources.names(kind))}")
 
 
@@ -74,6 +74,7 @@ def _loaders() -> dict:
     from fraudlake.datasets import load_dataset
     from fraudlake.features.definition.feature_set import load_feature_set
     from fraudlake.models.contender import load_contender
+    from fraudlake.models.gate import load_gate
     from fraudlake.models.space import load_space
 
     return {
@@ -81,6 +82,7 @@ def _loaders() -> dict:
         "features": load_feature_set,
         "models": load_contender,
         "search": load_space,
+        "gates": load_gate,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 
 def _dataset(name: str) -> str:
@@ -26,6 +26,13 @@ def _contender(name: str) -> str:
     from fraudlake.models.contender import load_contender
 
     load_contender(name)
+    return name
+
+
+def _gate(name: str | None) -> str | None:
+    from fraudlake.models.gate import load_gate
+
+    load_gate(name)
     return name
 
 
@@ -50,3 +57,8 @@ DatasetName = Annotated[str, AfterValidator(_dataset)]
 FeatureSetName = Annotated[str, AfterValidator(_feature_set)]
 ContenderName = Annotated[str, AfterValidator(_contender)]
 SpaceName = Annotated[str, AfterValidator(_space)]
+GateName = Annotated[
+    str | None,
+    AfterValidator(_gate),
+    Field(description="name in conf/gates; if left out, FRAUDLAKE_GATE, else default"),
+]

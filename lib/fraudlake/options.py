@@ -92,6 +92,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**31, description="of everything drawn at 
 AlertsKept = Annotated[
     int, Field(ge=1, le=1000, description="alert budget, flagged transactions a day")
 ]
+AlertsBy = Annotated[
+    Literal["transaction", "card"],
+    Field(description="what an alert of the budget is: a transaction, or a card once a day"),
+]
 Alias = Literal["champion", "challenger"]
 By = Annotated[
     str,

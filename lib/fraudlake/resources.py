@@ -38,7 +38,7 @@ def find(kind: str, name: str) -> Path:
     Parameters
     ----------
     kind
-        Folder below `conf/`: `datasets`, `features`, `models` or `search`.
+        Folder below `conf/`: `datasets`, `features`, `models`, `search` or `gates`.
     name
         A name in that folder (`handbook`), or the path of a YAML file.
 

@@ -160,6 +160,13 @@ def test_a_model_that_says_the_same_of_all_flags_nothing(files):
     )
 
 
+def test_a_budget_of_cards_says_so(files):
+    manifest = json.loads(files["scorer.json"]) | {"alert_scores": [0.5] * 60, "alert_days": 2.0}
+    manifest["settings"]["alerts_by"] = "card"
+    scorer = bundle.load({**files, "scorer.json": json.dumps(manifest).encode()})
+    assert "60 cards there, or more, have one score, 0.5" in scorer.shortfall(10)
+
+
 def test_what_an_older_model_kept_may_end_among_equal_scores(files):
     """It has as many scores as the largest budget asks for, and may have left out equal ones."""
     distinct = [1 - i / 100 for i in range(50)]

@@ -4,11 +4,13 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from tests.models.test_gate import FINE
 from tests.registry.test_client import packed, register
 
 from fraudlake import job
 from fraudlake.errors import FraudlakeError
 from fraudlake.models import bundle
+from fraudlake.models.gate import COMPARED, Comparison
 from fraudlake.models.golden import GoldenError
 from fraudlake.registry import Registry
 
@@ -23,7 +25,9 @@ def lake(tmp_path_factory):
         bundles = [packed(n) for n in (1, 2, 3)]
         for number, files in enumerate(bundles):
             days = {"test_from": f"2018-08-{8 + number // 2 * 7:02}", "test_to": "2018-08-30"}
-            register(registry, files, f"f{number}", tags=days)
+            compared = {0: Comparison(None), 1: Comparison(1, 0.7, 0.6)}.get(number)
+            tags = days | {COMPARED: compared and compared.text()}
+            register(registry, files, f"f{number}", tags=tags, metrics=FINE)
         registry.note(3, {"golden": json.dumps([0.5] * 16)})
         yield SimpleNamespace(root=root, registry=registry, bundles=bundles)
 

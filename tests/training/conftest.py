@@ -30,7 +30,7 @@ features:
   - {entity: customer, operations: [count], windows: [1d]}
 """
 CATEGORIES = FEATURE_SET + "  - category: shop\n"
-XGBOOST = "kind: xgboost\nworkers: 2\nrounds: 8\nparameters: {max_depth: 2, max_bin: 64}\n"
+XGBOOST = "kind: xgboost\nworkers: 2\nrounds: 40\nparameters: {max_depth: 2, max_bin: 64}\n"
 MLP = "kind: mlp\nworkers: 2\nhidden: [8]\nbatch_size: 64\nepochs: 3\nlearning_rate: 0.05\n"
 START = datetime(2020, 1, 1, tzinfo=UTC)
 DAYS, ROWS, DELAY = 12, 6000, timedelta(days=2)

@@ -103,12 +103,16 @@ def test_the_winner_of_the_last_fold_is_the_challenger_and_no_champion(monkeypat
 
     monkeypatch.setattr(contest, "train", train)
     splits = contest.folds(START, START + 35 * DAY, 7 * DAY, 7 * DAY, None, 7 * DAY)
+    weighed = []
+    monkeypatch.setattr(contest.takeover, "weigh", lambda *given: weighed.append(given))
     registry = SimpleNamespace(champion=lambda: 1, promote=promote)
     contenders = [load_contender(name) for name in ("forest", "logistic")]
     result = contest.compete(Common(), contenders, splits, registry, {"seed": 1})
     assert trained == [(name, fold) for fold in range(3) for name in ("logistic", "forest")]
     assert (result["best"], result["winner"], result["version"]) == ("forest", "logistic", 5)
     assert promoted == [(5, "challenger", "compete")]
+    ((_, trial, version),) = weighed
+    assert (trial.contender.name, trial.split, version) == ("logistic", splits[-1], 5)
     assert [one["versions"] for one in result["contenders"]] == [[1, 3, 5], [2, 4, 6]]
     logistic = result["contenders"][0]
     assert logistic["average_precision"] == pytest.approx(0.54)

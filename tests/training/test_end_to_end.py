@@ -11,17 +11,41 @@ import pytest
 from fraudlake import job
 from fraudlake.errors import ConfigError, DataError
 from fraudlake.lake import Lake
-from fraudlake.lake.tables import FEATURES, LABELS, METRICS, SCORES
+from fraudlake.lake.tables import FEATURES, LABELS, METRICS, SCORES, TRANSACTIONS
 from fraudlake.models import kinds
+from fraudlake.models.gate import COMPARED, Comparison
 from fraudlake.registry import Registry
 
 START, DAY = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def lake(make_lake, made_up):
-    """A lake of its own: these tests add labels to it."""
-    return make_lake(made_up)
+def lake(spark, make_lake, made_up):
+    """A lake of its own, with amounts: these tests add labels to it."""
+    lake = make_lake(made_up)
+    rows = spark.createDataFrame(made_up).selectExpr(
+        "tx_id",
+        "event_time",
+        "CAST(amount AS decimal(18,2)) AS amount",
+        "customer_id",
+        "event_time AS ingested_at",
+        "'made up' AS source_file",
+    )
+    lake.insert_missing(TRANSACTIONS, rows)
+    return lake
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gate(tmp_path_factory):
+    """A gate that measures money and groups, one of them no feature."""
+    path = tmp_path_factory.mktemp("gate") / "gate.yaml"
+    path.write_text(
+        "alert_cost: 2.5\ncalibration_error: 0.02\nfalse_positive_ratio: 10\n"
+        "groups: {night: [], amount: [20], customer_id: [500, 1000]}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FRAUDLAKE_GATE", str(path))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +100,41 @@ def test_a_contender_learns_is_calibrated_and_registered(first, registry, lake, 
     assert set(recorded) >= {"auc", "average_precision", "threshold", "seconds"}
 
 
-def test_the_alias_goes_to_the_higher_average_precision(first):
-    better = max(first.values(), key=lambda result: result["average_precision"])
-    assert first["xgboost"]["champion"] == first["xgboost"]["model_version"]
-    assert first["mlp"]["champion"] == better["model_version"]
+def test_the_alias_goes_to_the_first_and_then_to_what_passes_the_gate(first, registry):
+    told = first["xgboost"]["comparison"]
+    assert first["xgboost"]["champion"] == first["xgboost"]["model_version"], told
+    compared = Comparison.read(registry.describe(first["mlp"]["model_version"])[COMPARED])
+    assert compared.own == first["mlp"]["average_precision"]
+    assert compared.theirs == first["xgboost"]["average_precision"]
+    assert compared.error > 0
+    better = first["mlp"]["champion"] == first["mlp"]["model_version"]
+    assert ("the new version takes over" in first["mlp"]["comparison"]) is better
+    assert better or "expected a" in first["mlp"]["comparison"]
+
+
+def test_what_analysts_would_see_is_measured(first):
+    """Alerts 10 a day on five days, in the limits that hold whatever the scores are."""
+    found = first["xgboost"]
+    assert found["alerts_a_day"] == pytest.approx((found["tp"] + found["fp"]) / 5)
+    assert found["recall"] == pytest.approx(found["tp"] / found["frauds_test"])
+    assert found["recall_possible"] == pytest.approx(50 / found["frauds_test"])
+    assert 0 < found["saved_amount"] < found["saved_amount_possible"] < found["fraud_amount"]
+    lost = found["fraud_amount"] - found["expected_cost"]
+    assert lost == pytest.approx(found["saved_amount"])
+    assert 0 < found["fraud_money_at_1_to_5"] <= 1
+    assert 0 < found["first_fraud_recall"] < 1
+    assert found["card_precision_at_100"] <= found["card_precision_at_100_possible"] <= 1
+    assert found["recall_at_fpr_0.001"] <= found["recall_at_fpr_0.01"] <= 1
+    assert found["average_precision_by_day_error"] > 0
+    assert found["nan_scores"] == 0
+    for column, groups in {
+        "night": ("0", "1"),
+        "amount": ("below 20", "20 and more"),
+        "customer_id": ("below 500", "500 to 1000", "1000 and more"),
+    }.items():
+        rows = sum(found[f"rows.{column}.{group}"] for group in groups)
+        assert rows == found["rows_test"]
+    assert found["false_positive_rate.amount.below 20"] < found["false_positive_rate"]
 
 
 def test_nothing_is_left_of_the_snapshot(first, lake):
@@ -234,3 +289,46 @@ def test_an_alert_budget_above_the_rows_set_aside_is_refused(train):
 def test_a_delay_below_that_of_the_lakes_data_set_is_refused(train):
     with pytest.raises(ConfigError, match=r"delay: got 1d, expected at least .* 2d"):
         train("xgboost", delay="1d")
+
+
+@pytest.fixture(scope="module")
+def shuffled(spark, make_lake, made_up, conf, day):
+    """Two trainings on shuffled labels, the first one forgotten in between; and the scorer."""
+    lake = make_lake(
+        made_up.assign(is_fraud=made_up.is_fraud.sample(frac=1, random_state=1).to_numpy())
+    )
+    registry, keys = Registry(lake.root), {"features": conf["features"], "model": conf["xgboost"]}
+    keys |= {"train_from": day(0), "train_to": day(5), "alerts": 40, "alerts_by": "card"}
+    results = []
+    for _ in range(2):
+        results.append(job.call("train", spark, lake=lake.root, **keys))
+        told = registry.describe(results[-1]["model_version"])
+        results[-1]["sha256"] = told["sha256"]
+        scorer = registry.load(told["version"])
+        registry._client.delete_registered_model_alias("fraudlake", "champion")
+        registry._client.delete_model_version("fraudlake", str(told["version"]))
+    return results, scorer
+
+
+def test_shuffled_labels_tell_nothing(shuffled):
+    for result in shuffled[0]:
+        assert result["auc"] == pytest.approx(0.5, abs=0.06)  # three standard errors
+
+
+def test_two_trainings_with_one_seed_have_one_digest(shuffled):
+    one, other = shuffled[0]
+    assert one["trained"]
+    assert other["trained"]
+    assert one["sha256"] == other["sha256"]
+
+
+def test_a_budget_of_cards_is_of_cards_once_a_day(shuffled, made_up):
+    """On the days set aside, of which the model keeps the scores, in pandas."""
+    results, scorer = shuffled
+    gap = made_up[(made_up.event_time >= START + 5 * DAY) & (made_up.event_time < START + 7 * DAY)]
+    scores = scorer.score(gap[list(scorer.features)].to_numpy(float))
+    best = gap.assign(score=scores, day=gap.event_time.dt.date)
+    best = best.groupby(["customer_id", "day"]).score.max().sort_values(ascending=False)
+    assert list(scorer.manifest.alert_scores) == best.tolist()
+    assert len(best) < len(gap)
+    assert results[0]["cards_a_day"] <= results[0]["alerts_a_day"]

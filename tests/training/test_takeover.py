@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from fraudlake.models.bundle import BundleError
+from fraudlake.models.gate import COMPARED, Gate
 from fraudlake.training import split, takeover
 
 START, DAY = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=1)
+GATE = Gate.model_validate({})
+FINE = {
+    "tp": 3,
+    "fp": 9,
+    "nan_scores": 0,
+    "expected_calibration_error": 0.001,
+    "expected_calibration_error_by_chance": 0.001,
+}
 TRIAL = SimpleNamespace(
+    gate=GATE,
     lake=SimpleNamespace(identity=lambda _: "ours"),
     feature_set=SimpleNamespace(hash="d1"),
     split=split.plan(START + 6 * DAY, START + 8 * DAY, None, None, None, 2 * DAY),
@@ -64,10 +75,25 @@ EARLIER = ("d1", "2020-01-01", "2020-01-06")
 
 @pytest.fixture
 def judge(monkeypatch):
-    """A function: the verdict on a model of this average precision, champions having .5 + .1 n."""
-    monkeypatch.setattr("fraudlake.scoring.apply.score_rows", lambda _, files, *__: files["of"])
+    """A function: the verdict on a model of this average precision, champions having .5 + .1 n.
+
+    On two days it is .01 further from .5, up or down.
+    """
+
+    def by_day(n):
+        return {day: {"average_precision": 0.5 + n / 10 + day / 100} for day in (-1, 1)}
+
+    monkeypatch.setattr(takeover, "cached", nullcontext)
+    monkeypatch.setattr(takeover.measures, "scored", lambda _, files, *__: files["of"])
     monkeypatch.setattr(takeover.measures, "ranking", lambda n: {"average_precision": 0.5 + n / 10})
-    return lambda registry, own: takeover.judge(registry, TRIAL, None, own)
+    monkeypatch.setattr(takeover.days, "by_day", by_day)
+
+    def judge(registry, own, noise=0.0, trial=TRIAL, **metrics):
+        own_days = {day: {"average_precision": own + day * (0.01 + noise)} for day in (-1, 1)}
+        told = FINE | {"average_precision": own} | metrics
+        return takeover.judge(registry, trial, None, told, own_days)
+
+    return judge
 
 
 def test_the_first_version_takes_over(judge):
@@ -80,6 +106,35 @@ def test_the_higher_average_precision_wins(judge, own, wins):
     verdict = judge(Versions(EARLIER, champion=1), own)
     assert (verdict.champion, verdict.wins) == (1, wins)
     assert "champion 1 0.6000 on the same rows" in verdict.text
+
+
+@pytest.mark.parametrize(("own", "wins"), [(0.63, False), (0.65, True)])
+def test_within_a_standard_error_of_the_daily_differences_the_champion_stays(judge, own, wins):
+    # Differences of the two days: .03 or .05, once less .04, once more.
+    verdict = judge(Versions(EARLIER, champion=1), own, noise=0.04)
+    assert verdict.wins is wins
+    assert verdict.comparison.error == pytest.approx(0.04)
+    assert ("expected a gain of more than 0.0400" in verdict.text) is not wins
+
+
+def test_what_the_gate_refuses_does_not_take_over(judge):
+    nothing = {"tp": 0, "fp": 0}
+    for registry in (Versions(), Versions(EARLIER, champion=1)):
+        verdict = judge(registry, 0.9, **nothing)
+        assert not verdict.wins
+        assert "got no test row flagged" in verdict.text
+    verdict = judge(Versions(("d2", "2020-01-01", "2020-01-06"), champion=1), 0.9, **nothing)
+    assert verdict.text.count("another definition") == 1
+    assert "got no test row flagged" in verdict.text
+
+
+def test_where_persons_must_agree_nothing_takes_over_by_itself(judge):
+    gate = Gate.model_validate({"approvals": 2})
+    trial = SimpleNamespace(**(vars(TRIAL) | {"gate": gate}))
+    for registry in (Versions(), Versions(EARLIER, champion=1)):
+        verdict = judge(registry, 0.9, trial=trial)
+        assert not verdict.wins
+        assert "until 2 persons agree: fraudlake promote lake=/data/lake" in verdict.text
 
 
 @pytest.mark.parametrize(
@@ -136,7 +191,7 @@ def test_a_version_that_took_over_in_the_meantime_is_compared_too(judge, own, ch
     registry.holder = 2  # of average precision .7
     takeover.settle(registry, version, verdict, lambda: judge(registry, own))
     assert registry.holder == champion
-    assert registry.tags[version].keys() == {takeover.COMPARISON}
+    assert registry.tags[version].keys() == {takeover.COMPARISON, COMPARED}
     assert "champion 2 0.7000" in registry.tags[version][takeover.COMPARISON]
 
 

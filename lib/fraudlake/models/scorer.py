@@ -151,6 +151,10 @@ class Scorer(ABC):
     def threshold(self, alerts_per_day: float) -> float:
         """The score that flags `alerts_per_day` transactions a day on the days set aside for it.
 
+        Or so many cards, each once a day, where the model was trained with `alerts_by=card`: a card
+        stands there with its highest score of the day, and all its transactions at or above the
+        threshold are flagged.
+
         The k-th highest score of those days, k = ⌊alerts_per_day · days⌋; to be used as
         score ≥ threshold, so equal scores are flagged together. With them there may be a tenth of k
         more alerts than k, at least one more. Where there would be more than that, the next higher
@@ -192,9 +196,10 @@ class Scorer(ABC):
             equal *= 2
         if higher + equal <= k + max(1, k // 10):
             return score, None
+        unit = self.manifest.settings.get("alerts_by", "transaction")
         said = (
             f"alerts: got a budget of {alerts_per_day:g} a day, flags {higher / days:.4g} a day on "
-            f"the days set aside: {equal} transactions there, or more, have one score, {score:g}, "
+            f"the days set aside: {equal} {unit}s there, or more, have one score, {score:g}, "
             f"and with them it would be {(higher + equal) / days:.4g} a day"
         )
         return (scores[higher - 1] if higher else NO_SCORE), said

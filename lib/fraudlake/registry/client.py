@@ -32,9 +32,15 @@ if TYPE_CHECKING:
     from fraudlake.models.scorer import Scorer
 
 CHAMPION = "champion"
+_APPROVAL = "approval."
 
 for _noisy in ("mlflow", "alembic"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+
+def approvals(tags: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Who agreed that a version may decide, from its tags: `by`, `at` (UTC), `why`, `sha256`."""
+    return [json.loads(tags[tag]) for tag in sorted(tags) if tag.startswith(_APPROVAL)]
 
 
 class Registry:
@@ -121,8 +127,8 @@ class Registry:
             Of the run. Metric names hold letters, digits, `_ - . : /` and spaces.
         tags
             Of the run and the version (table versions, windows); `contender`, `fingerprint`,
-            `definition` and `sha256` of the bundle are added, and `golden`, its scores on the
-            golden batch.
+            `definition` and `sha256` of the bundle are added, `golden`, its scores on the golden
+            batch, and `trained_by`, the user of this process.
         plots
             Kept as `figures/NAME.png`.
         config
@@ -137,6 +143,7 @@ class Registry:
             "definition": scorer.definition,
             "sha256": digest,
             "golden": json.dumps(golden.scores(scorer)),
+            "trained_by": getpass.getuser(),
         }
         client = self._client
         run = client.create_run(self._experiment(), tags=all_tags, run_name=contender)
@@ -243,13 +250,61 @@ class Registry:
         """What has become of the aliases, oldest change first."""
         return self._aliases.changes()
 
+    def check(self, version: int) -> None:
+        """Open a version and ask it for what it said on the golden batch.
+
+        Raises
+        ------
+        FraudlakeError
+            As `promote` says.
+        """
+        tags = self._version(version).tags
+        golden.check(self.load(version), json.loads(tags.get("golden", "null")))
+
     def _give(
         self, version: int, alias: str, by: str | None, why: str, *, rollback: bool
     ) -> Change:
+        self.check(version)
         tags = self._version(version).tags
-        golden.check(self.load(version), json.loads(tags.get("golden", "null")))
         digest, by = tags.get("sha256"), by or getpass.getuser()
         return self._aliases.give(alias, version, by=by, why=why, sha256=digest, rollback=rollback)
+
+    def approve(self, version: int, *, by: str, why: str = "", trainer: bool = True) -> list[str]:
+        """Note that a person agrees that a version may decide; returns all who did, in order.
+
+        Parameters
+        ----------
+        by
+            Who agrees. Names that differ by case or spaces around them alone are one person.
+        why
+            The reason, kept beside the name and the time.
+        trainer
+            Whether the one who trained the version may agree.
+
+        Raises
+        ------
+        FraudlakeError
+            There is no such version, this person agreed before, or trained it and may not agree.
+        """
+        with self._locked():
+            tags = self._version(version).tags
+            person = by.strip()
+            known = approvals(tags)
+            if person.casefold() in (one["by"].casefold() for one in known):
+                raise FraudlakeError(
+                    f"by: got {person}, who has approved version {version} already, expected "
+                    "another person"
+                )
+            if not trainer and person.casefold() == tags.get("trained_by", "").casefold():
+                raise FraudlakeError(
+                    f"by: got {person}, who trained version {version}, expected another person: "
+                    "the gate says trainer_approves: false"
+                )
+            at = datetime.now(UTC).isoformat(timespec="microseconds")
+            told = json.dumps({"by": person, "at": at, "why": why, "sha256": tags.get("sha256")})
+            tag = f"{_APPROVAL}{len(known):03}"
+            self._client.set_model_version_tag(self.name, str(version), tag, told)
+            return [*(one["by"] for one in known), person]
 
     def take_over(self, version: int, champion: int | None, why: str) -> bool:
         """Give a version the alias `champion`, which it won from the version that had it.

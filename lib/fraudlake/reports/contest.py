@@ -10,8 +10,12 @@ _SHOWN = {
     "auc": "AUC ROC",
     "average_precision": "average precision",
     "card_precision_at_100": "card precision@100",
+    "recall": "recall",
+    "saved_amount": "saved",
+    "expected_calibration_error": "ECE",
     "brier": "Brier",
 }
+_DIGITS = {"brier": 5, "expected_calibration_error": 4, "saved_amount": 0}
 
 
 def show(result: Mapping[str, Any]) -> None:
@@ -25,18 +29,28 @@ def show(result: Mapping[str, Any]) -> None:
     contenders = result["contenders"]
     shown = [name for name in _SHOWN if all(name in one for one in contenders)]
     for name in shown:
-        grid.add_column(_SHOWN[name], justify="right")
-    grid.add_column("seconds a training", justify="right")
+        header = _SHOWN[name].replace(" ", "\n", 1)
+        grid.add_column(header, justify="right", no_wrap=True)
+    grid.add_column("seconds", justify="right", no_wrap=True)
     grid.add_column("")
     for one in contenders:
-        digits = {name: 5 if name == "brier" else 3 for name in shown}
-        figures = [
-            f"{one[name]:.{digits[name]}f} ± {one[f'{name}_std']:.{digits[name]}f}"
-            for name in shown
-        ]
+        figures = [_figure(one, name) for name in shown]
         told = {result["best"]: "best", result["winner"]: "winner"}.get(one["contender"], "")
         name = PurePath(one["contender"]).stem
         grid.add_row(name, *figures, f"{one['seconds']:,.0f}", told)
-    console = Console(width=130, highlight=False)
+    best = [
+        f"{_SHOWN[name]} {one[f'{name}_possible']:,.{_DIGITS.get(name, 3)}f}"
+        for one in contenders[:1]
+        for name in shown
+        if f"{name}_possible" in one
+    ]
+    console = Console(width=160, highlight=False)
     console.print(grid)
+    if best:
+        console.print(f"A perfect scorer within the budget: {', '.join(best)}")
     console.print(result["choice"], style="bold")
+
+
+def _figure(one: Mapping[str, Any], name: str) -> str:
+    digits = _DIGITS.get(name, 3)
+    return f"{one[name]:,.{digits}f} ± {one[f'{name}_std']:,.{digits}f}"

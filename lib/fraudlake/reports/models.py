@@ -13,6 +13,7 @@ _LISTED = {
     "auc": "AUC ROC",
     "average_precision": "average precision",
     "card_precision_at_100": "card precision@100",
+    "expected_calibration_error": "ECE",
 }
 _TEST = ("test_from", "test_to", "features_id", "labels_id")
 _CHANGES_SHOWN = 10
@@ -35,7 +36,7 @@ def show(versions: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, A
     console = Console(width=150, highlight=False)
     grid = Grid("version", "contender", "alias", title="Models", title_justify="left")
     for name in ("trained on", "tested on", "made"):
-        grid.add_column(name)
+        grid.add_column(name, no_wrap=True)
     for label in ("seconds", *_LISTED.values()):
         grid.add_column(label, justify="right")
     for one in versions:

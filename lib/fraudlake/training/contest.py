@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fraudlake.errors import ConfigError
 from fraudlake.instants import format_duration, format_instant
 from fraudlake.models import kinds
-from fraudlake.training import split
+from fraudlake.training import split, takeover
 from fraudlake.training.train import train
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ def compete(
 ) -> dict[str, Any]:
     """Train every contender on every fold and choose one.
 
-    The winner's version of the last fold gets the alias `challenger`, unless it is the champion,
-    which stays who it is.
+    The winner's version of the last fold is held against the champion, for the gate, and gets the
+    alias `challenger`, unless it is the champion, which stays who it is.
 
     Parameters
     ----------
@@ -192,6 +192,8 @@ def compete(
             )
     choice = choose({name: [r[DECIDES] for r in found] for name, found in results.items()})
     version = results[choice.winner][-1]["model_version"]
+    winner = next(one for one in ordered if one.name == choice.winner)
+    takeover.weigh(registry, replace(trial, contender=winner, split=splits[-1]), version)
     if registry.champion() != version:
         registry.promote(version, CHALLENGER, by="compete", why=choice.text)
     return {
@@ -216,5 +218,9 @@ def _summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _measured(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Measures that every fold has."""
-    wanted = ("auc", DECIDES, "card_precision_at_100", "brier", "seconds")
+    wanted = (
+        *("auc", DECIDES, "card_precision_at_100", "card_precision_at_100_possible"),
+        *("recall", "recall_possible", "saved_amount", "saved_amount_possible"),
+        *("expected_calibration_error", "brier", "seconds"),
+    )
     return [name for name in wanted if all(name in one for one in found)]

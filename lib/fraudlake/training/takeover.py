@@ -1,26 +1,29 @@
-"""Who gets the alias `champion`: a version that won it on the same rows, and no other.
+"""Who gets the alias `champion`: a version that won it on the same rows and passed the gate.
 
-A version that cannot be compared stands as a version, and says why; giving it the alias is for
-people. A version that won keeps that among its tags until it has the alias: where the run was cut
-off in between, the next one on the same input gives it.
+A version that cannot be compared, or is refused, stands as a version, and says why; giving it the
+alias is for people. A version that won keeps that among its tags until it has the alias: where the
+run was cut off in between, the next one on the same input gives it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fraudlake.errors import FraudlakeError
 from fraudlake.instants import parse_instant
-from fraudlake.lake.tables import LABELS
-from fraudlake.training import measures
+from fraudlake.lake.frames import cached
+from fraudlake.lake.tables import FEATURES, LABELS
+from fraudlake.models.gate import COMPARED, Comparison
+from fraudlake.training import days, measures, split
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from fraudlake.registry import Registry
+    from fraudlake.training.days import Days
     from fraudlake.training.trial import Trial
 
 log = logging.getLogger("fraudlake")
@@ -36,72 +39,121 @@ class Verdict:
 
     Attributes
     ----------
-    champion
-        The version it was held against; None where no version had the alias.
+    comparison
+        With the version that had the alias; None where it was not asked for.
     wins
         Whether the new version takes over.
     text
         What was found and what follows, for the log, the result and the version's tags.
     """
 
-    champion: int | None
+    comparison: Comparison | None
     wins: bool
     text: str
+
+    @property
+    def champion(self) -> int | None:
+        """The version it was held against; None where no version had the alias."""
+        return self.comparison.champion if self.comparison else None
 
     @property
     def tags(self) -> dict[str, str | None]:
         """Tags of the version; None where it is to have none."""
         won = str(self.champion or _NOBODY) if self.wins else None
-        return {COMPARISON: self.text, _WON_FROM: won}
+        found = self.comparison.text() if self.comparison else None
+        return {COMPARISON: self.text, COMPARED: found, _WON_FROM: won}
 
 
-def judge(registry: Registry, trial: Trial, test: DataFrame, average_precision: float) -> Verdict:
-    """Hold a new model against the champion: the higher average precision on the same test rows.
+def judge(
+    registry: Registry,
+    trial: Trial,
+    test: DataFrame,
+    metrics: Mapping[str, float],
+    own_days: Days,
+) -> Verdict:
+    """Hold a new model against the champion on the same test rows, and ask the gate.
 
     Parameters
     ----------
     test
         Test rows of the trial.
-    average_precision
+    metrics
         The new model's on them.
+    own_days
+        And by day (`days.by_day`).
     """
-    from fraudlake.scoring.apply import score_rows
+    champion, gate = registry.champion(), trial.gate
+    comparison = _compare(registry, trial, test, metrics["average_precision"], own_days)
+    refusals = gate.refusals(metrics, comparison, champion)
+    if comparison.reason:
+        return _not_compared(registry, comparison, refusals)
+    here = f"fraudlake promote lake={registry.lake} version=VERSION by=NAME"
+    stays = f"champion {champion} stays" if champion else "it does not take over"
+    if refusals:
+        follows = f"{stays}. {'. '.join(refusals)}"
+    elif gate.approvals:
+        follows = f"{stays} until {gate.approvals} persons agree: {here}"
+    else:
+        follows = "the new version takes over" if champion else "it takes over"
+    found = "the first version"
+    if champion:
+        found = (
+            f"average precision {comparison.own:.4f}, champion {champion} {comparison.theirs:.4f} "
+            "on the same rows"
+        )
+    text = f"{found}: {follows}"
+    log.log(logging.WARNING if refusals and not champion else logging.INFO, "train: %s", text)
+    return Verdict(comparison, not (refusals or gate.approvals), text)
 
+
+def weigh(registry: Registry, trial: Trial, version: int) -> None:
+    """Hold a version that won a contest against the champion, and keep what came of it.
+
+    Nothing is promoted: `promote` finds there what its gate asks for.
+    """
+    lake, dataset = trial.lake, trial.dataset
+    versions = trial.versions or trial.newest()
+    features, labels = (lake.read(t, versions[t.name]) for t in (FEATURES, LABELS))
+    test = split.test_rows(features, labels, dataset.card, trial.split).where("label IS NOT NULL")
+    metrics = registry.metrics(version)
+    comparison = Comparison(registry.champion())
+    if registry.champion() != version:
+        own = days.by_day(measures.scored(test, registry.files(version), ["event_time", "label"]))
+        comparison = _compare(registry, trial, test, metrics["average_precision"], own)
+    registry.note(version, {COMPARED: comparison.text()})
+
+
+def _compare(
+    registry: Registry, trial: Trial, test: DataFrame, average_precision: float, own: Days
+) -> Comparison:
     champion = registry.champion()
     if champion is None:
         others = ", ".join(map(str, registry.versions()))
-        if not others:
-            return Verdict(None, True, "the first version: it takes over")
-        return _not_compared(
-            registry, None, f"no version has the alias champion, and there are versions {others}"
-        )
-    if reason := _incomparable(registry, champion, trial):
-        return _not_compared(registry, champion, reason)
-    scored = score_rows(test, registry.files(champion), None, ["label"])
-    theirs = measures.ranking(scored)["average_precision"]
-    wins = average_precision > theirs
-    text = (
-        f"average precision {average_precision:.4f}, champion {champion} {theirs:.4f} on the same "
-        f"rows: {'the new version takes over' if wins else f'champion {champion} stays'}"
-    )
-    log.info("train: %s", text)
-    return Verdict(champion, wins, text)
+        reason = f"no version has the alias champion, and there are versions {others}"
+        return Comparison(None, reason=reason if others else "")
+    if why := _incomparable(registry, champion, trial):
+        return Comparison(champion, reason=why)
+    with cached(measures.scored(test, registry.files(champion), ["event_time", "label"])) as scored:
+        theirs = measures.ranking(scored)["average_precision"]
+        error = days.difference_error(own, days.by_day(scored), "average_precision")
+    return Comparison(champion, average_precision, theirs, error)
 
 
-def competes(registry: Registry) -> Verdict:
+def competes() -> Verdict:
     """Of a version in a contest, which is not held against the champion."""
-    text = "trained in a contest: not compared with the champion"
-    return Verdict(registry.champion(), False, text)
+    return Verdict(None, False, "trained in a contest: not compared with the champion")
 
 
-def _not_compared(registry: Registry, champion: int | None, reason: str) -> Verdict:
+def _not_compared(registry: Registry, comparison: Comparison, refusals: Sequence[str]) -> Verdict:
+    further = "".join(f". {one}" for one in refusals if comparison.reason not in one)
     text = (
-        f"not compared: {reason}; the new version stands as a version and decides nothing. Look at "
-        f"it with score model=VERSION; to have it decide, fraudlake promote lake={registry.lake} "
-        "version=VERSION by=NAME, and start stream and serve with its feature set"
+        f"not compared: {comparison.reason}; the new version stands as a version and decides "
+        "nothing. Look at it with score model=VERSION; to have it decide, fraudlake promote "
+        f"lake={registry.lake} version=VERSION by=NAME overrule=true why=REASON, and start stream "
+        f"and serve with its feature set{further}"
     )
     log.warning("train: %s", text)
-    return Verdict(champion, False, text)
+    return Verdict(comparison, False, text)
 
 
 def _incomparable(registry: Registry, champion: int, trial: Trial) -> str | None:
@@ -167,7 +219,7 @@ def finish(registry: Registry, version: int) -> None:
         log.warning(
             "train: version %d won from %s in a run that was cut off, and champion %s was not "
             "compared with it: it stands as a version. Train with a later test to have the two "
-            "compared, or fraudlake promote lake=%s version=%d by=NAME",
+            "compared, or fraudlake promote lake=%s version=%d by=NAME overrule=true why=REASON",
             version,
             won_from,
             champion or "(none)",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from fraudlake.lake import run_metrics
 from fraudlake.lake.frames import cached
 from fraudlake.lake.tables import FEATURES, LABELS
 from fraudlake.models.scorer import ALERTS_A_DAY
-from fraudlake.training import measures, takeover
+from fraudlake.training import alerts, days, measures, takeover
 from fraudlake.training.trial import Trial, gather
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ log = logging.getLogger("fraudlake")
 CARDS_A_DAY = 100
 _EXPLAINED_ROWS = 1000
 _IDS = ("features_id", "labels_id")
-_COUNTS = {"tp", "fp", "fn", "tn"} | {
+_COUNTS = {"tp", "fp", "fn", "tn", "nan_scores"} | {
     f"{what}_{window}" for what in ("rows", "frauds", "unlabelled") for window in ("train", "test")
 }
 
@@ -153,28 +154,27 @@ def _train(
             score_rows(held_out, pack(fitted.early, Calibration(), []), None, ["label"])
         )
         weights = fitted.final if trial.split.gap_days else fitted.early
-        alert_scores = _highest(
-            score_rows(rows.aside, pack(weights, line, []), None, []), rows.aside_days
-        )
+        card = trial.dataset.card if trial.alerts_by == "card" else None
+        carry = [card, "event_time"] if card else []
+        aside = score_rows(rows.aside, pack(weights, line, []), None, carry)
+        alert_scores = _highest(aside, rows.aside_days, card)
         files = pack(fitted.final, line, alert_scores)
         scorer = bundle.load(files)
     with _phase("test"):
-        precision = f"card_precision_at_{CARDS_A_DAY}"
-        card, threshold = trial.dataset.card, scorer.threshold(trial.alerts)
-        carry = ["tx_id", "event_time", *([card] if card else []), "label"]
-        scored = persisted.enter_context(cached(score_rows(rows.test, files, None, carry)))
+        carry = ["tx_id", "event_time", "_amount", "label", *trial.gate.groups]
+        carry += [card] if (card := trial.dataset.card) else []
+        rows_scored = measures.scored(rows.test, files, list(dict.fromkeys(carry)))
+        scored = persisted.enter_context(cached(rows_scored))
         ranking = measures.ranking(scored)
+        by_day = days.by_day(scored)
         metrics |= {
-            "auc": ranking["auc"],
-            "average_precision": ranking["average_precision"],
-            **({precision: measures.card_precision(scored, card, CARDS_A_DAY)} if card else {}),
-            "threshold": threshold,
-            **measures.confusion(scored, threshold),
-            **measures.probability_errors(scored, line.slope, line.intercept),
+            **{name: value for name, value in ranking.items() if name != "curve"},
+            **days.intervals(by_day),
+            **_at_threshold(scored, trial, scorer),
             **rows.counts,
         }
-        judge = partial(takeover.judge, registry, trial, rows.test, ranking["average_precision"])
-        verdict = takeover.competes(registry) if contest else judge()
+        judge = partial(takeover.judge, registry, trial, rows.test, metrics, by_day)
+        verdict = takeover.competes() if contest else judge()
         plots = _plots(scored, rows.test, scorer, ranking)
     with _phase("registration"):
         version = registry.register(
@@ -189,6 +189,33 @@ def _train(
         )
         takeover.settle(registry, version, verdict, judge)
     return version
+
+
+def _at_threshold(scored: DataFrame, trial: Trial, scorer: Scorer) -> dict[str, float]:
+    """What analysts would see of the test, flags, cards, money, groups, and the best they could."""
+    threshold, line = scorer.threshold(trial.alerts), scorer.manifest.calibration
+    test_days = (trial.split.test_to - trial.split.test_from) / timedelta(days=1)
+    budget = max(int(trial.alerts * test_days), 1)
+    found = alerts.at_threshold(
+        scored,
+        threshold,
+        slope=line.slope,
+        intercept=line.intercept,
+        alert_cost=trial.gate.alert_cost,
+        budget=budget,
+    )
+    found |= {"threshold": threshold, "alerts_a_day": (found["tp"] + found["fp"]) / test_days}
+    if card := trial.dataset.card:
+        found["cards_a_day"] = alerts.cards_flagged(scored, card, threshold) / test_days
+        name = f"card_precision_at_{CARDS_A_DAY}"
+        own, possible = alerts.card_precision(scored, card, CARDS_A_DAY)
+        found |= {name: own, f"{name}_possible": possible}
+        found["first_fraud_recall"] = alerts.first_fraud_recall(scored, card, threshold)
+    for one in alerts.by_group(scored, threshold, trial.gate.groups):
+        group = re.sub(r"[^\w. :-]", "_", f"{one['column']}.{one['group']}")
+        told = {k: v for k, v in one.items() if k not in ("column", "group") and v is not None}
+        found |= {f"{measure}.{group}": value for measure, value in told.items()}
+    return found
 
 
 def _calibrate(held_out: DataFrame) -> Calibration:
@@ -208,17 +235,24 @@ def _calibrate(held_out: DataFrame) -> Calibration:
     return line
 
 
-def _highest(scored: DataFrame, days: float) -> list[float]:
+def _highest(scored: DataFrame, days: float, card: str | None) -> list[float]:
     """The highest scores of so many days, as many as the largest alert budget asks for.
+
+    Of transactions, or of cards on each day where a card's column is given.
 
     With the next one, or as many more that equal the lowest as tell whether a budget holds.
     """
     from pyspark.sql import functions as F
 
     most = int(ALERTS_A_DAY * days)
-    rows = scored.orderBy(F.desc("score")).limit(most + most // 10 + 2).collect()
-    scores = [row[0] for row in rows]
-    return scores[: most + 1] + [one for one in scores[most + 1 :] if one == scores[most - 1]]
+    score = F.nanvl("score", F.lit(0.0)).alias("score")
+    scores = scored.select(score)
+    if card:
+        of = scored.groupBy(card, F.to_date("event_time"))
+        scores = of.agg(F.max(score).alias("score")).select("score")
+    rows = scores.orderBy(F.desc("score")).limit(most + most // 10 + 2).collect()
+    kept = [row[0] for row in rows]
+    return kept[: most + 1] + [one for one in kept[most + 1 :] if one == kept[most - 1]]
 
 
 def _plots(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from fraudlake.errors import ConfigError, DataError
+from fraudlake.feeds import AMOUNT
 from fraudlake.instants import time_range
 from fraudlake.lake import Lake
 from fraudlake.lake.frames import cached
-from fraudlake.lake.tables import FEATURES, LABELS
+from fraudlake.lake.tables import FEATURES, LABELS, TRANSACTIONS
 from fraudlake.models.encoding import MOST, Encoding, learn
+from fraudlake.models.gate import Gate, load_gate
 from fraudlake.training.split import Split, count, test_rows, training_rows
 
 if TYPE_CHECKING:
@@ -49,6 +51,23 @@ def misfits(feature_set: FeatureSet, contender: Contender) -> list[str]:
     return contender.misfits({feature.name: feature.sql_type for feature in feature_set.features})
 
 
+def ungrouped(dataset: Dataset, feature_set: FeatureSet, gate: Gate) -> list[str]:
+    """Groups of a gate that nothing can be measured by, one sentence for each problem."""
+    types = dataset.column_types() | {f.name: f.sql_type for f in feature_set.features}
+    known = ", ".join(types)
+    problems = [
+        f"gate: groups.{name}: got no such column, expected a feature or a column of the data set, "
+        f"one of {known}"
+        for name in gate.groups
+        if name not in types
+    ]
+    return problems + [
+        f"gate: groups.{name}: got bounds of a {types[name]}, expected [], or a column of numbers"
+        for name, bounds in gate.groups.items()
+        if bounds and types.get(name) in ("string", "timestamp", "boolean", "date")
+    ]
+
+
 @dataclass(frozen=True)
 class Trial:
     """What one model is made from.
@@ -58,15 +77,20 @@ class Trial:
     alerts
         Alert budget, flagged transactions a day, at most 1,000: it places the threshold at which
         the confusion counts are taken.
+    alerts_by
+        `card`: the budget is of cards with a flagged transaction, each once a day.
     seed
         Of everything drawn at random.
+    gate
+        What a version must show before it becomes champion, and what it is measured by for that.
     versions
         Of the tables `features` and `labels`, by name; None: the newest when it is asked for.
 
     Raises
     ------
     ConfigError
-        As `check` says of the data set, and `misfits` of contender and features.
+        As `check` says of the data set, `misfits` of contender and features, and `ungrouped` of
+        the gate.
     """
 
     lake: Lake
@@ -76,11 +100,19 @@ class Trial:
     split: Split
     alerts: int
     seed: int
+    alerts_by: Literal["transaction", "card"] = "transaction"
+    gate: Gate = field(default_factory=load_gate)
     versions: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         check(self.dataset)
-        if problems := misfits(self.feature_set, self.contender):
+        problems = misfits(self.feature_set, self.contender)
+        if self.alerts_by == "card" and not self.dataset.card:
+            problems.append(
+                f"alerts_by: got card, expected transaction: nothing stands for a card in the data "
+                f"set {self.dataset.name}"
+            )
+        if problems := problems + ungrouped(self.dataset, self.feature_set, self.gate):
             raise ConfigError(problems)
 
     @property
@@ -124,6 +156,8 @@ class Trial:
             **self.split.windows(),
             "alerts": self.alerts,
             "seed": self.seed,
+            **({"alerts_by": "card"} if self.alerts_by == "card" else {}),
+            **self.gate.made_from(),
         }
 
 
@@ -137,7 +171,7 @@ class Rows:
         `tx_id`, `label`, `held_out` (for the calibration) and the features as floats, categories
         encoded: spread over the contender's workers, sorted by `tx_id`, persisted.
     test
-        Columns of `features` and `label`; persisted.
+        Columns of `features`, `label`, those that the gate groups by, and `_amount`; persisted.
     aside, aside_days
         Columns of the features, no label needed: they place the threshold. The days between
         training and test, or the held-out rows where there are none.
@@ -198,11 +232,15 @@ def gather(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> 
     train_rows = persisted.enter_context(cached(spread))
     counts = {f"{k}_train": n for k, n in count(train_rows, "train", features).items()}
     count(train_rows.where("NOT held_out"), "train", features)
-    tested = persisted.enter_context(cached(test_rows(features, labels, dataset.card, split)))
+    tested = _described(test_rows(features, labels, dataset.card, split), trial)
+    tested = persisted.enter_context(cached(tested))
     counts |= {f"{k}_test": n for k, n in count(tested, "test", features).items()}
     labelled = train_rows.where("label IS NOT NULL")
     if split.gap_days:
         aside, days = features.where(time_range(split.train_to, split.test_from)), split.gap_days
+    elif trial.alerts_by == "card":
+        held_out_days = time_range(split.held_out_from, split.train_to)
+        aside, days = features.where(held_out_days), split.held_out_days
     else:
         aside, days = labelled.where("held_out"), split.held_out_days
     if (there := aside.count()) < trial.alerts * days:
@@ -213,6 +251,16 @@ def gather(trial: Trial, made_from: Mapping[str, Any], persisted: ExitStack) -> 
         )
     tested = tested.where("label IS NOT NULL")
     return Rows(labelled, tested, aside, days, counts, encodings)
+
+
+def _described(test: DataFrame, trial: Trial) -> DataFrame:
+    """Test rows with what is known of their transactions: `_amount`, and columns of groups."""
+    from pyspark.sql import functions as F
+
+    split, wanted = trial.split, [name for name in trial.gate.groups if name not in test.columns]
+    known = trial.lake.read(TRANSACTIONS).where(time_range(split.test_from, split.test_to))
+    amount = F.col(AMOUNT).alias("_amount")
+    return test.join(known.select("tx_id", amount, *wanted), "tx_id", "left")
 
 
 def _encodings(rows: DataFrame, names: Sequence[str], features: DataFrame) -> dict[str, Encoding]:
