@@ -3,65 +3,55 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fraudlake import session
-from fraudlake.errors import SetupError
+from fraudlake.errors import FraudlakeError, SetupError
+from fraudlake.launch import device as devices
+from fraudlake.launch import group
 
 if TYPE_CHECKING:
-    import torch
     from pyspark.sql import SparkSession
-    from torch import nn
+    from torch import Tensor
 
 START_TIMEOUT_S = 120
 
 
 class HorovodGroup:
-    """The ranks of one launch (`ranks.Group`)."""
+    """The ranks of one launch (`group.Group`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
         import horovod.torch as hvd
+        from horovod.spark.task import get_available_devices
 
         hvd.init()
         self.rank: int = hvd.rank()
         self.size: int = hvd.size()
+        self.device = devices.choose(device, get_available_devices(), hvd.local_rank())
 
-    def sum(self, values: np.ndarray) -> np.ndarray:
-        """As `ranks.Group` has it."""
-        import horovod.torch as hvd
-        import torch
-
-        return hvd.allreduce(torch.from_numpy(values), op=hvd.Sum).numpy()
-
-    def minimum(self, value: int) -> int:
-        """As `ranks.Group` has it."""
-        import horovod.torch as hvd
-        import torch
-
-        return int(hvd.allgather(torch.tensor([value])).min())
-
-    def broadcast(self, model: nn.Module) -> None:
-        """As `ranks.Group` has it."""
+    def sum(self, values: Tensor) -> Tensor:
+        """As `group.Group` has it."""
         import horovod.torch as hvd
 
-        hvd.broadcast_parameters(model.state_dict(), root_rank=0)
-
-    def averaging(
-        self, optimizer: torch.optim.Optimizer, model: nn.Module
-    ) -> torch.optim.Optimizer:
-        """As `ranks.Group` has it."""
-        import horovod.torch as hvd
-
-        return hvd.DistributedOptimizer(optimizer, named_parameters=model.named_parameters())
+        try:
+            # On the processor where Horovod was built without NCCL.
+            moved = values.to(self.device if hvd.nccl_built() else "cpu")
+            return hvd.allreduce_(moved, op=hvd.Sum).to(values.device)
+        except RuntimeError as error:
+            raise group.LostRankError(str(error)) from error
 
 
 def launch(
-    spark: SparkSession, function: Callable[..., Any], workers: int, args: tuple[Any, ...]
+    spark: SparkSession,
+    function: Callable[..., Any],
+    workers: int,
+    args: tuple[Any, ...],
+    device: str = "auto",
 ) -> list[Any]:
     """Run `function(group, *args)` in one Spark task for each rank, all at the same time.
 
@@ -71,9 +61,11 @@ def launch(
     Parameters
     ----------
     function
-        Importable on the executors; gets a `ranks.Group` first.
+        Importable on the executors; gets a `group.Group` first.
     workers
         Number of ranks.
+    device
+        Of each rank: `auto`, `cpu` or `cuda` (`device.choose`).
 
     Returns
     -------
@@ -85,8 +77,8 @@ def launch(
     SetupError
         Horovod is missing, there are fewer free slots than workers, or the ranks did not find each
         other within two minutes.
-    RuntimeError
-        A rank failed; its own message stands on standard error.
+    FraudlakeError
+        A rank failed, with its own message, or was killed.
     """
     try:
         import horovod.spark
@@ -98,12 +90,11 @@ def launch(
         ) from error
 
     session.require_slots(spark, workers, "training with Horovod")
-    host = spark.conf.get("spark.driver.host", "") or ""
     with _streams_and_signals():
         try:
-            return horovod.spark.run(
+            answers = horovod.spark.run(
                 _on_rank,
-                args=(function, args),
+                args=(function, args, device),
                 num_proc=workers,
                 start_timeout=START_TIMEOUT_S,
                 use_gloo=True,
@@ -112,7 +103,7 @@ def launch(
                 verbose=0,
                 # A driver on loopback has its executors on the same machine, and Horovod would
                 # pick an interface that a container may not let them use.
-                nics=["lo"] if host.startswith("127.") or host == "localhost" else None,
+                nics=["lo"] if group.on_loopback(spark) else None,
                 executable=spark.sparkContext.pythonExec,
             )
         except TimeoutException as error:
@@ -121,15 +112,19 @@ def launch(
                 f"other within {START_TIMEOUT_S} s; check that executors reach each other and the "
                 "driver"
             ) from error
+        except RuntimeError as error:
+            raise FraudlakeError(
+                "training with Horovod: a rank ended without a message of its own (killed, or out "
+                f"of memory?); Horovod says: {error}"
+            ) from error
+    return group.results(answers)
 
 
-def _on_rank(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def _on_rank(function: Callable[..., Any], args: tuple[Any, ...], device: str) -> group.Answer:
     import horovod.torch as hvd
 
-    try:
-        return function(HorovodGroup(), *args)
-    finally:
-        hvd.shutdown()
+    rank = int(os.environ["HOROVOD_RANK"])
+    return group.answer(rank, partial(HorovodGroup, device), hvd.shutdown, function, args)
 
 
 @contextlib.contextmanager

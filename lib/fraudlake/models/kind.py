@@ -40,11 +40,14 @@ class Fitted:
         Weights file of the model: without the held-out rows, for the calibration, and on all rows.
     metrics
         Of the final fit.
+    curves
+        Values by epoch, the first after the first; those of a metric end with it.
     """
 
     early: bytes
     final: bytes
     metrics: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
 
 C_contra = TypeVar("C_contra", bound=Contender, contravariant=True)
@@ -60,7 +63,8 @@ class Fit(Protocol[C_contra]):
         `tx_id`, `label` (1, 0), `held_out` and the features as floats, in `contender.workers`
         partitions with the labels mixed, persisted.
     scratch
-        A folder of its own, seen by all tasks; what it writes there it takes away.
+        A folder of its own, seen by all tasks; what it writes there it takes away, but for what the
+        next training with equal arguments goes on from.
 
     Raises
     ------

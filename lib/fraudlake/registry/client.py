@@ -7,7 +7,7 @@ import getpass
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 _APPROVAL = "approval."
+_METRICS_AT_ONCE = 1000
 
 for _noisy in ("mlflow", "alembic"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
@@ -110,6 +111,7 @@ class Registry:
         tags: Mapping[str, str | None],
         plots: Mapping[str, Figure],
         config: Mapping[str, Any],
+        curves: Mapping[str, Sequence[float]] | None = None,
     ) -> int:
         """Log one run with its model and make the model the next version; returns its number.
 
@@ -133,6 +135,8 @@ class Registry:
             Kept as `figures/NAME.png`.
         config
             The job's resolved arguments, kept as `config.yaml`.
+        curves
+            Values by epoch, counted from 1, of metrics or beside them.
         """
         digest = bundle.digest(files)
         scorer = bundle.load(files, digest)
@@ -149,7 +153,7 @@ class Registry:
         run = client.create_run(self._experiment(), tags=all_tags, run_name=contender)
         run_id = run.info.run_id
         try:
-            self._log(run_id, parameters, metrics)
+            self._log(run_id, parameters, metrics, curves or {})
             for name, figure in plots.items():
                 client.log_figure(run_id, figure, f"figures/{name}.png")
             client.log_dict(run_id, dict(config), "config.yaml")
@@ -397,12 +401,27 @@ class Registry:
                 raise
 
     def _log(
-        self, run_id: str, parameters: Mapping[str, Any], metrics: Mapping[str, float]
+        self,
+        run_id: str,
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        curves: Mapping[str, Sequence[float]],
     ) -> None:
         now = int(datetime.now(UTC).timestamp() * 1000)
+        steps = [
+            Metric(name, float(value), now, step)
+            for name, curve in curves.items()
+            for step, value in enumerate(curve, 1)
+        ]
+        for start in range(0, len(steps), _METRICS_AT_ONCE):
+            self._client.log_batch(run_id, metrics=steps[start : start + _METRICS_AT_ONCE])
         self._client.log_batch(
             run_id,
-            metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items()],
+            metrics=[
+                Metric(name, float(value), now, 0)
+                for name, value in metrics.items()
+                if name not in curves
+            ],
             params=[Param(name, str(value)) for name, value in parameters.items()],
             tags=[RunTag("fraudlake", __version__)],
         )

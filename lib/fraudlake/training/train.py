@@ -186,6 +186,7 @@ def _train(
             tags={n: v for n, v in (made_from | verdict.tags).items() if n != "contender"},
             plots=plots,
             config=config,
+            curves=fitted.curves,
         )
         takeover.settle(registry, version, verdict, judge)
     return version

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fraudlake.launch import horovod_spark, snapshot
+from fraudlake.launch import ddp_spark, horovod_spark, snapshot
 from fraudlake.models.kind import Fitted
 from fraudlake.models.mlp import ranks
 
@@ -14,14 +14,23 @@ if TYPE_CHECKING:
 
     from fraudlake.models.mlp.contender import MlpContender
 
+LAUNCHERS = {"horovod": horovod_spark.launch, "ddp": ddp_spark.launch}
+
 
 def fit(
     rows: DataFrame, features: Sequence[str], contender: MlpContender, seed: int, scratch: str
 ) -> Fitted:
-    """Two fits in one launch (`kind.Fit`): starting the ranks takes longer than many a fit."""
-    with snapshot.written(rows, scratch) as folder:
-        arguments = (folder, features, contender, seed)
-        first, *_ = horovod_spark.launch(
-            rows.sparkSession, ranks.train, contender.workers, arguments
-        )
-    return Fitted(first["early"], first["final"], {"train_loss": first["losses"][-1]})
+    """Two fits in one launch (`kind.Fit`): starting the ranks takes longer than many a fit.
+
+    Of a training that was killed or failed, its checkpoints stay in `scratch`: the next with equal
+    arguments goes on from them.
+    """
+    spark, launch = rows.sparkSession, LAUNCHERS[contender.launcher]
+    with snapshot.written(rows, f"{scratch}/rows") as folder:
+        checkpoints = f"{folder.removesuffix('rows')}checkpoints"
+        arguments = (folder, checkpoints, features, contender, seed)
+        first, *_ = launch(spark, ranks.train, contender.workers, arguments, contender.device)
+    snapshot.remove(spark, scratch)
+    curves = {name: first[name] for name in ("train_loss", "held_out_loss")}
+    metrics = {name: curve[-1] for name, curve in curves.items()}
+    return Fitted(first["early"], first["final"], metrics, curves)

@@ -1,94 +1,168 @@
 """What one rank does to train a feed-forward network together with the others.
 
-The loop knows no launcher: `Group` is all it needs of one.
+The loop knows no launcher: `group.Group` is all it needs of one.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
+    from torch import Tensor, nn
 
+    from fraudlake.launch.checkpoints import Checkpoints
+    from fraudlake.launch.group import Group
+    from fraudlake.launch.snapshot import Shard
     from fraudlake.models.mlp.contender import MlpContender
 
 
-class Group(Protocol):
-    """The ranks that train together, seen from one of them."""
+@dataclass
+class Progress:
+    """How far a fit has come; with the model and the optimizer it is a checkpoint.
 
-    rank: int
-    size: int
+    Attributes
+    ----------
+    rows
+        Of each shard.
+    epoch, step
+        Where it goes on.
+    total
+        Sum of the losses of this epoch's rows so far.
+    train_loss, held_out_loss
+        Means over the rows by epoch; the second is empty where no rows are held out.
+    best
+        The model of the epoch with the lowest loss on the held-out rows, where it counts.
+    """
 
-    def sum(self, values: np.ndarray) -> np.ndarray:
-        """Element-wise sum over the ranks, in the type of `values`."""
+    rows: list[int]
+    epoch: int = 0
+    step: int = 0
+    total: float = 0.0
+    train_loss: list[float] = field(default_factory=list)
+    held_out_loss: list[float] = field(default_factory=list)
+    best: dict[str, Any] | None = None
 
-    def minimum(self, value: int) -> int:
-        """Smallest value of any rank."""
+    def best_epoch(self) -> int:
+        """Epochs up to the lowest loss on the held-out rows."""
+        return int(np.argmin(self.held_out_loss)) + 1
 
-    def broadcast(self, model: nn.Module) -> None:
-        """Give all ranks the parameters of rank 0."""
+    def is_over(self, epochs: int, patience: int | None) -> bool:
+        """Whether all epochs are done, or enough of them in vain."""
+        done = self.epoch >= epochs
+        waited = patience and self.held_out_loss and self.epoch - self.best_epoch() >= patience
+        return done or bool(waited)
 
-    def averaging(
-        self, optimizer: torch.optim.Optimizer, model: nn.Module
-    ) -> torch.optim.Optimizer:
-        """An optimizer that averages gradients over the ranks before each step."""
+
+@dataclass(frozen=True)
+class Network:
+    """A fit: weights as `to_safetensors` packs them, and what `Progress` says at the end."""
+
+    weights: bytes
+    progress: Progress
 
 
 def train(
-    group: Group, folder: str, features: Sequence[str], contender: MlpContender, seed: int
+    group: Group,
+    folder: str,
+    checkpoints: str,
+    features: Sequence[str],
+    contender: MlpContender,
+    seed: int,
 ) -> dict[str, Any] | None:
     """Train twice: without the held-out rows (`early`), for the calibration, then on all (`final`).
+
+    With a `patience` the first fit ends where the loss on the held-out rows is lowest, and the
+    second takes as many epochs. A training that was killed goes on from its newest checkpoint, and
+    its weights are those of one that was not, to the bit.
 
     Parameters
     ----------
     folder
-        A snapshot with a file for each rank.
+        A snapshot with a shard for each worker. A rank of a smaller group takes several.
+    checkpoints
+        URI of a folder that all ranks see.
 
     Returns
     -------
     dict or None
-        On rank 0 `early` and `final`, each the weights as `to_safetensors` packs them, and
-        `losses`: mean training loss of each epoch of the final fit. None on other ranks.
+        On rank 0 `early` and `final`, each the weights as `to_safetensors` packs them,
+        `train_loss` by epoch of the final fit and `held_out_loss` by epoch of the early one. None
+        on other ranks.
     """
     import torch
 
     from fraudlake.launch import snapshot
+    from fraudlake.launch.checkpoints import Checkpoints
 
     # Each rank has one core of its own.
     torch.set_num_threads(1)
-    x, label, held_out = snapshot.read(folder, group.rank, features)
-    early, _ = fit(group, x[~held_out], label[~held_out], contender, seed)
-    final, losses = fit(group, x, label, contender, seed)
-    return {"early": early, "final": final, "losses": losses} if group.rank == 0 else None
+    numbers = range(group.rank, contender.workers, group.size)
+    store = Checkpoints(checkpoints)
+    state = _newest(group, store) or {"early": None}
+    early = state["early"]
+    if early is None:
+        some = snapshot.shards(folder, numbers, features, {False})
+        held_out = [snapshot.Shard(folder, number, features, {True}) for number in numbers]
+        save = partial(_save, group, store, 0, None)
+        fitted = fit(group, some, contender, seed, save, held_out, state.get("fit"))
+        progress = fitted.progress
+        early = {
+            "weights": torch.frombuffer(bytearray(fitted.weights), dtype=torch.uint8),
+            "held_out_loss": progress.held_out_loss,
+            "epochs": progress.best_epoch() if contender.patience else contender.epochs,
+        }
+        state = {}
+    every = snapshot.shards(folder, numbers, features, {False, True})
+    save = partial(_save, group, store, 1, early)
+    final = fit(group, every, contender, seed, save, (), state.get("fit"), early["epochs"])
+    return (
+        {
+            "early": early["weights"].numpy().tobytes(),
+            "final": final.weights,
+            "train_loss": final.progress.train_loss,
+            "held_out_loss": early["held_out_loss"],
+        }
+        if group.rank == 0
+        else None
+    )
 
 
 def fit(
-    group: Group, x: np.ndarray, label: np.ndarray, contender: MlpContender, seed: int
-) -> tuple[bytes, list[float]]:
+    group: Group,
+    shards: Sequence[Shard],
+    contender: MlpContender,
+    seed: int,
+    save: Callable[[int, dict[str, Any]], None] = lambda *_: None,
+    held_out: Sequence[Shard] = (),
+    state: dict[str, Any] | None = None,
+    epochs: int | None = None,
+) -> Network:
     """One fit: AdamW on the mean log loss, step size by one cycle (up for 30 % of the steps, then
     down to nearly 0; its peak is the contender's `learning_rate`).
 
-    Equal rows, ranks, contender and seed give equal weights. Every rank takes the same number of
-    steps, those that the rank with the fewest rows has full batches for; which rows an epoch leaves
-    out changes with each shuffle.
+    Equal rows, ranks, contender and seed give equal weights. Each shard is cut into the same number
+    of batches, that of the largest shard, so that all ranks take the same steps and each row counts
+    once and alike in an epoch, however uneven the shards are.
 
     Parameters
     ----------
-    x
-        float32 [n, f], this rank's rows, NaN where a value is missing.
-    label
-        float32 [n], 1 or 0.
-
-    Returns
-    -------
-    weights : bytes, as `to_safetensors` packs them
-    losses : mean training loss of each epoch, over all ranks
+    shards
+        This rank's.
+    save
+        Is given the number of steps done and a state, now and then.
+    held_out
+        Rows whose loss is measured after each epoch.
+    state
+        What `save` was given, to go on from there.
+    epochs
+        To be done of the contender's; all by default. The step size is that of all.
 
     References
     ----------
@@ -96,71 +170,183 @@ def fit(
     Super-convergence.
     """
     import torch
-    from torch.nn.functional import binary_cross_entropy_with_logits
 
+    from fraudlake.launch.loader import Loader, together
+    from fraudlake.models.mlp import moments
     from fraudlake.models.mlp import scorer as mlp
-    from fraudlake.models.nets.feedforward import FeedForward
 
-    mean, std, base_rate = _moments(group, x, label)
-    inputs = torch.from_numpy(mlp.standardise(x, mean, std).astype(np.float32))
-    targets = torch.from_numpy(label)
-    steps = group.minimum(len(x) // contender.batch_size)
-    batch = contender.batch_size if steps else group.minimum(len(x))
-    steps = max(steps, 1)
-
-    # Dropout draws from this generator: the same draws on each run, others on each rank.
-    torch.manual_seed(seed)
-    model = FeedForward(x.shape[1], contender.hidden, contender.dropout)
-    last = f"linear.{len(contender.hidden)}.bias"
-    with torch.no_grad():
-        # Fraud is rare: the first steps need not learn that.
-        model.state_dict()[last].fill_(math.log(base_rate / (1 - base_rate)))
-    group.broadcast(model)
-    torch.manual_seed(seed + group.rank)
-    order = torch.Generator().manual_seed(seed + group.rank)
-    optimizer = group.averaging(
-        torch.optim.AdamW(
-            model.parameters(), lr=contender.learning_rate, weight_decay=contender.weight_decay
-        ),
-        model,
+    mean, std, base_rate, rows = moments.over(group, shards, contender.workers)
+    scaled = partial(mlp.standardise, mean=mean, std=std)
+    memory, pinned = (contender.memory_mb << 20) // len(shards), group.device != "cpu"
+    loaders = [Loader(shard, memory, seed, scaled, pinned) for shard in shards]
+    aside = [Loader(shard, memory, seed, scaled, pinned) for shard in held_out]
+    steps = -(-max(rows) // (contender.batch_size * contender.accumulate))
+    model = _model(group, len(mean), base_rate, contender, seed)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=contender.learning_rate, weight_decay=contender.weight_decay
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, contender.learning_rate, total_steps=steps * contender.epochs
     )
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    at = _restored(state, rows, parts)
 
-    losses = []
-    for epoch in range(contender.epochs):
-        permuted = torch.randperm(len(x), generator=order)
-        total = 0.0
-        for step in range(steps):
-            rows = permuted[step * batch : (step + 1) * batch]
-            optimizer.zero_grad()
-            loss = binary_cross_entropy_with_logits(model(inputs[rows]), targets[rows])
-            loss.backward()
+    def saved() -> None:
+        states = {name: part.state_dict() for name, part in parts.items()}
+        save(at.epoch * steps + at.step, {"progress": asdict(at), **states})
+
+    while not at.is_over(epochs or contender.epochs, contender.patience if held_out else None):
+        batches = [loader.batches(at.epoch, steps, at.step) for loader in loaders]
+        for several in zip(*batches, strict=True):
+            x, label = together(several)
+            # Dropout draws from this: all that is to be known of it later is the step.
+            place = [seed, group.rank, at.epoch, at.step]
+            torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+            at.total += _step(group, model, x, label, sum(rows) / steps, contender)
             optimizer.step()
             schedule.step()
-            total += loss.item()
-        losses.append(float(group.sum(np.array([total]))[0]) / steps / group.size)
+            at.step += 1
+            done = at.epoch * steps + at.step
+            if contender.checkpoint_steps and done % contender.checkpoint_steps == 0:
+                saved()
+        at.train_loss.append(at.total / sum(rows))
+        at.epoch, at.step, at.total = at.epoch + 1, 0, 0.0
+        if held_out:
+            at.held_out_loss.append(_loss(group, model, aside))
+            if contender.patience and at.best_epoch() == at.epoch:
+                at.best = _copied(model)
         if group.rank == 0:
-            print(
-                f"epoch {epoch + 1}/{contender.epochs}: loss {losses[-1]:.5f}, {steps} steps of "
-                f"{batch} rows on each of {group.size} ranks",
-                file=sys.stderr,
-            )
-    return mlp.to_safetensors(model.state_dict(), mean, std), losses
+            print(_said(at, contender, steps, group.size), file=sys.stderr)
+        if not contender.checkpoint_steps:
+            saved()
+    weights = at.best or _copied(model)
+    return Network(mlp.to_safetensors(weights, mean, std), at)
 
 
-def _moments(
-    group: Group, x: np.ndarray, label: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Over the rows of all ranks: mean and standard deviation [f] of what is there, fraud share."""
-    there = ~np.isnan(x)
-    wide = np.where(there, x, 0.0).astype(np.float64)
-    sums = np.concatenate([wide.sum(axis=0), there.sum(axis=0), [label.sum(), len(label)]])
-    sums = group.sum(sums)
-    width = x.shape[1]
-    counts = np.maximum(sums[width : 2 * width], 1)
-    mean = sums[:width] / counts
-    squares = group.sum((np.where(there, wide - mean, 0.0) ** 2).sum(axis=0))
-    # Two classes are checked before any rank starts.
-    return mean, np.sqrt(squares / counts), float(sums[-2] / sums[-1])
+def _restored(state: dict[str, Any] | None, rows: list[int], parts: dict[str, Any]) -> Progress:
+    """Where a fit begins: with the state, if it is one of these rows."""
+    if state is None or state["progress"]["rows"] != rows:
+        return Progress(rows)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return Progress(**state["progress"])
+
+
+def _step(
+    group: Group,
+    model: nn.Module,
+    x: Tensor,
+    label: Tensor,
+    rows: float,
+    contender: MlpContender,
+) -> float:
+    """Leave in the model the gradient of this step's rows of all ranks; returns their summed loss.
+
+    It is divided by the mean number of rows of a step, so that each row of an epoch counts alike.
+    One sum over the ranks for all of it: its bits do not hang on when which gradient is ready.
+    """
+    import torch
+
+    x, label = (each.to(group.device, non_blocking=True) for each in (x, label))
+    model.train()
+    model.zero_grad(set_to_none=False)
+    loss = torch.zeros((), device=x.device)
+    for some, theirs in zip(
+        x.chunk(contender.accumulate), label.chunk(contender.accumulate), strict=True
+    ):
+        part = _summed(model, some, theirs, contender.precision)
+        part.backward()
+        loss += part.detach()
+    gradients = [cast("Tensor", each.grad) for each in model.parameters()]
+    flat = group.sum(torch.cat([*(each.reshape(-1) for each in gradients), loss.reshape(1)]))
+    for gradient, part in zip(
+        gradients, flat[:-1].split([g.numel() for g in gradients]), strict=True
+    ):
+        gradient.copy_(part.view_as(gradient) / rows)
+    if contender.clip:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), contender.clip)
+    return float(flat[-1])
+
+
+def _summed(model: nn.Module, x: Tensor, label: Tensor, precision: str = "float32") -> Tensor:
+    import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        margins = model(x)
+    return binary_cross_entropy_with_logits(margins.float(), label, reduction="sum")
+
+
+def _loss(group: Group, model: nn.Module, loaders: Sequence[Any]) -> float:
+    """Mean loss over the rows of all ranks, which they all know."""
+    import torch
+
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for x, label in _in_order(loaders):
+            total += float(_summed(model, x.to(group.device), label.to(group.device)))
+            count += len(x)
+    total, count = group.sum(torch.tensor([total, count], dtype=torch.float64)).tolist()
+    return total / max(count, 1)
+
+
+def _in_order(loaders: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+    for loader in loaders:
+        yield from loader.in_order()
+
+
+def _copied(model: nn.Module) -> dict[str, Any]:
+    return {name: each.detach().cpu().clone() for name, each in model.state_dict().items()}
+
+
+def _model(
+    group: Group, inputs: int, base_rate: float, contender: MlpContender, seed: int
+) -> nn.Module:
+    """The network of the first step, with the weights of rank 0."""
+    import torch
+
+    from fraudlake.models.nets.feedforward import FeedForward
+
+    torch.manual_seed(seed)
+    model = FeedForward(inputs, contender.hidden, contender.dropout)
+    with torch.no_grad():
+        # Fraud is rare: the first steps need not learn that.
+        model.state_dict()[f"linear.{len(contender.hidden)}.bias"].fill_(
+            math.log(base_rate / (1 - base_rate))
+        )
+        for each in model.parameters():
+            each.copy_(group.sum(each.detach().clone() * (group.rank == 0)))
+    return model.to(group.device)
+
+
+def _said(at: Progress, contender: MlpContender, steps: int, ranks: int) -> str:
+    held_out = f", held out {at.held_out_loss[-1]:.5f}" if at.held_out_loss else ""
+    return (
+        f"epoch {at.epoch}/{contender.epochs}: loss {at.train_loss[-1]:.5f}{held_out}, {steps} "
+        f"steps of up to {contender.batch_size * contender.accumulate} rows of each of "
+        f"{len(at.rows)} shards on {ranks} ranks"
+    )
+
+
+def _newest(group: Group, store: Checkpoints) -> dict[str, Any] | None:
+    """The newest checkpoint that rank 0 finds whole."""
+    import torch
+
+    number = store.newest() if group.rank == 0 else None
+    found = int(group.sum(torch.tensor([0 if number is None else number + 1])))
+    if found and group.rank == 0:
+        print(f"training goes on from checkpoint {found - 1}", file=sys.stderr)
+    return store.load(found - 1) if found else None
+
+
+def _save(
+    group: Group,
+    store: Checkpoints,
+    which: int,
+    early: dict[str, Any] | None,
+    steps: int,
+    state: dict[str, Any],
+) -> None:
+    if group.rank == 0:
+        store.save(which * 10**9 + steps, {"early": early, "fit": state})
