@@ -25,12 +25,13 @@ def test_the_newest_and_the_one_before_are_kept(kept, tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b + b"x", lambda _: b""])
-def test_what_is_damaged_is_passed_over(kept, tmp_path, damage):
+def test_what_is_damaged_is_told_and_passed_over(kept, tmp_path, damage, capsys):
     kept.save(5, b"five")
     kept.save(10, b"ten")
     newest = files(tmp_path)[-1]
     newest.write_bytes(damage(newest.read_bytes()))
     assert kept.newest() == (5, b"five")
+    assert f"checkpoint {newest} is damaged" in capsys.readouterr().err
     with pytest.raises(OSError, match="final-10"):
         kept.read(10)
 
@@ -51,10 +52,14 @@ def test_trainings_do_not_see_each_others(kept, tmp_path):
 
 def test_the_folder_goes_when_all_is_well_and_stays_when_not(spark, tmp_path):
     path = str(tmp_path / "fit")
-    context = folder(spark, path)
-    Checkpoints(context.__enter__(), "final").save(5, b"five")
+
+    def lose():
+        with folder(spark, path) as uri:
+            Checkpoints(uri, "final").save(5, b"five")
+            raise ValueError("lost")
+
     with pytest.raises(ValueError, match="lost"):
-        context.__exit__(ValueError, ValueError("lost"), None)
+        lose()
     with folder(spark, path) as uri:
         assert Checkpoints(uri, "final").newest() == (5, b"five")
     assert not (tmp_path / "fit").exists()

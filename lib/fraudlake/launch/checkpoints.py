@@ -6,6 +6,7 @@ A file has its SHA-256 in its name: what was cut off or damaged is passed over, 
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,6 +94,8 @@ class Checkpoints:
                 content = stream.read()
             if hashlib.sha256(content).hexdigest()[:_DIGITS] == digest:
                 yield step, content
+            else:
+                print(f"checkpoint {file} is damaged: passed over", file=sys.stderr)
 
     def _place(self) -> tuple[fs.FileSystem, str]:
         from pyarrow import fs

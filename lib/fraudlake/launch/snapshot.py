@@ -15,7 +15,7 @@ import numpy as np
 from fraudlake.errors import DataError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 # Enough that a column of a group is read at full speed, few enough that many groups fit in memory.
 GROUP_ROWS, GROUP_BYTES = 16_384, 1 << 20
@@ -43,7 +43,9 @@ def written(rows: DataFrame, folder: str) -> Iterator[str]:
     from pyspark.sql import functions as F
 
     spark = rows.sparkSession
-    files, path = _on_hadoop(spark, folder)
+    jvm: Any = spark._jvm
+    path = jvm.org.apache.hadoop.fs.Path(folder)
+    files = path.getFileSystem(spark._jsc.hadoopConfiguration())
     try:
         mixed = rows.sortWithinPartitions("held_out", F.xxhash64("tx_id"), "tx_id").drop("tx_id")
         writer = mixed.write.mode("overwrite").partitionBy("held_out")
@@ -53,18 +55,6 @@ def written(rows: DataFrame, folder: str) -> Iterator[str]:
         yield files.makeQualified(path).toString()
     finally:
         files.delete(path, True)
-
-
-def remove(spark: SparkSession, folder: str) -> None:
-    """Remove a folder, given by path or URI, and all that is in it."""
-    files, path = _on_hadoop(spark, folder)
-    files.delete(path, True)
-
-
-def _on_hadoop(spark: SparkSession, folder: str) -> tuple[Any, Any]:
-    jvm: Any = spark._jvm
-    path = jvm.org.apache.hadoop.fs.Path(folder)
-    return path.getFileSystem(spark._jsc.hadoopConfiguration()), path
 
 
 class RowGroup(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fraudlake.launch import ddp_spark, horovod_spark, snapshot
+from fraudlake.launch import checkpoints, ddp_spark, horovod_spark, snapshot
 from fraudlake.models.kind import Fitted
 from fraudlake.models.mlp import ranks
 
@@ -26,11 +26,12 @@ def fit(
     arguments goes on from them.
     """
     spark, launch = rows.sparkSession, LAUNCHERS[contender.launcher]
-    with snapshot.written(rows, f"{scratch}/rows") as folder:
-        checkpoints = f"{folder.removesuffix('rows')}checkpoints"
-        arguments = (folder, checkpoints, features, contender, seed)
+    with (
+        checkpoints.folder(spark, scratch) as kept,
+        snapshot.written(rows, f"{scratch}/rows") as folder,
+    ):
+        arguments = (folder, f"{kept}/checkpoints", features, contender, seed)
         first, *_ = launch(spark, ranks.train, contender.workers, arguments, contender.device)
-    snapshot.remove(spark, scratch)
     curves = {name: first[name] for name in ("train_loss", "held_out_loss")}
     metrics = {name: curve[-1] for name, curve in curves.items()}
     return Fitted(first["early"], first["final"], metrics, curves)

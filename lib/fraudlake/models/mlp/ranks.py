@@ -8,56 +8,21 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from fraudlake.models.mlp import progress
+from fraudlake.models.mlp.progress import Progress
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from fraudlake.launch.checkpoints import Checkpoints
     from fraudlake.launch.group import Group
     from fraudlake.launch.snapshot import Shard
     from fraudlake.models.mlp.contender import MlpContender
-
-
-@dataclass
-class Progress:
-    """How far a fit has come; with the model and the optimizer it is a checkpoint.
-
-    Attributes
-    ----------
-    rows
-        Of each shard.
-    epoch, step
-        Where it goes on.
-    total
-        Sum of the losses of this epoch's rows so far.
-    train_loss, held_out_loss
-        Means over the rows by epoch; the second is empty where no rows are held out.
-    best
-        The model of the epoch with the lowest loss on the held-out rows, where it counts.
-    """
-
-    rows: list[int]
-    epoch: int = 0
-    step: int = 0
-    total: float = 0.0
-    train_loss: list[float] = field(default_factory=list)
-    held_out_loss: list[float] = field(default_factory=list)
-    best: dict[str, Any] | None = None
-
-    def best_epoch(self) -> int:
-        """Epochs up to the lowest loss on the held-out rows."""
-        return int(np.argmin(self.held_out_loss)) + 1
-
-    def is_over(self, epochs: int, patience: int | None) -> bool:
-        """Whether all epochs are done, or enough of them in vain."""
-        done = self.epoch >= epochs
-        waited = patience and self.held_out_loss and self.epoch - self.best_epoch() >= patience
-        return done or bool(waited)
 
 
 @dataclass(frozen=True)
@@ -104,23 +69,23 @@ def train(
     # Each rank has one core of its own.
     torch.set_num_threads(1)
     numbers = range(group.rank, contender.workers, group.size)
-    store = Checkpoints(checkpoints)
-    state = _newest(group, store) or {"early": None}
+    first, second = (Checkpoints(checkpoints, name) for name in ("early", "final"))
+    state = progress.newest(group, second) or progress.newest(group, first) or {"early": None}
     early = state["early"]
     if early is None:
         some = snapshot.shards(folder, numbers, features, {False})
         held_out = [snapshot.Shard(folder, number, features, {True}) for number in numbers]
-        save = partial(_save, group, store, 0, None)
+        save = partial(progress.save, group, first, None)
         fitted = fit(group, some, contender, seed, save, held_out, state.get("fit"))
-        progress = fitted.progress
+        done = fitted.progress
         early = {
             "weights": torch.frombuffer(bytearray(fitted.weights), dtype=torch.uint8),
-            "held_out_loss": progress.held_out_loss,
-            "epochs": progress.best_epoch() if contender.patience else contender.epochs,
+            "held_out_loss": done.held_out_loss,
+            "epochs": done.best_epoch() if contender.patience else contender.epochs,
         }
         state = {}
     every = snapshot.shards(folder, numbers, features, {False, True})
-    save = partial(_save, group, store, 1, early)
+    save = partial(progress.save, group, second, early)
     final = fit(group, every, contender, seed, save, (), state.get("fit"), early["epochs"])
     return (
         {
@@ -189,7 +154,7 @@ def fit(
         optimizer, contender.learning_rate, total_steps=steps * contender.epochs
     )
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    at = _restored(state, rows, parts)
+    at = progress.restored(state, rows, parts)
 
     def saved() -> None:
         states = {name: part.state_dict() for name, part in parts.items()}
@@ -221,15 +186,6 @@ def fit(
             saved()
     weights = at.best or _copied(model)
     return Network(mlp.to_safetensors(weights, mean, std), at)
-
-
-def _restored(state: dict[str, Any] | None, rows: list[int], parts: dict[str, Any]) -> Progress:
-    """Where a fit begins: with the state, if it is one of these rows."""
-    if state is None or state["progress"]["rows"] != rows:
-        return Progress(rows)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return Progress(**state["progress"])
 
 
 def _step(
@@ -327,26 +283,3 @@ def _said(at: Progress, contender: MlpContender, steps: int, ranks: int) -> str:
         f"steps of up to {contender.batch_size * contender.accumulate} rows of each of "
         f"{len(at.rows)} shards on {ranks} ranks"
     )
-
-
-def _newest(group: Group, store: Checkpoints) -> dict[str, Any] | None:
-    """The newest checkpoint that rank 0 finds whole."""
-    import torch
-
-    number = store.newest() if group.rank == 0 else None
-    found = int(group.sum(torch.tensor([0 if number is None else number + 1])))
-    if found and group.rank == 0:
-        print(f"training goes on from checkpoint {found - 1}", file=sys.stderr)
-    return store.load(found - 1) if found else None
-
-
-def _save(
-    group: Group,
-    store: Checkpoints,
-    which: int,
-    early: dict[str, Any] | None,
-    steps: int,
-    state: dict[str, Any],
-) -> None:
-    if group.rank == 0:
-        store.save(which * 10**9 + steps, {"early": early, "fit": state})
