@@ -1,4 +1,4 @@
-"""Rows that do not fit: the short form is in `test_loader`, which counts what is read ahead."""
+"""Rows that do not fit; the short form is among the loader's own tests."""
 
 import json
 import subprocess

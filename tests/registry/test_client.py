@@ -51,6 +51,7 @@ def register(registry, files, fingerprint, **more):
         "tags": {"test_from": "2018-08-08", "features_version": 3},
         "plots": {"calibration": figure},
         "config": {"model": "xgboost", "alerts": 100},
+        "curves": {"average_precision": [0.9, 0.5, 0.7]},
     } | more
     return registry.register(files, **values)
 
@@ -162,6 +163,12 @@ def test_an_unknown_version(registry):
     for call in (registry.load, registry.metrics, registry.describe, registry.promote):
         with pytest.raises(FraudlakeError, match="got version 7, expected one of: 1, 2"):
             call(7)
+
+
+def test_a_curve_has_its_steps_and_ends_with_the_metric(registry):
+    run = registry.describe(1)["run_id"]
+    found = registry._client.get_metric_history(run, "average_precision")
+    assert [(one.step, one.value) for one in found] == [(1, 0.9), (2, 0.5), (3, 0.7)]
 
 
 def test_metrics_and_description(registry, lake):
