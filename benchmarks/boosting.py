@@ -125,4 +125,6 @@ def main(rows="2000000", columns="30", rounds="100", repeats="3",
 
 
 if __name__ == "__main__":
-    main(**dict(word.split("=", 1) for word in sys.argv[1:]))
+    from words import call
+
+    call(main)

@@ -56,9 +56,11 @@ class Task:
         return self.context.allGather(text)[0]
 
     def gpu(self) -> int:
-        """Number of its GPU: what Spark gave it, or its rank where Spark knows of none."""
+        """Number of its GPU: what Spark gave it, or its place among the tasks of its machine."""
         found = self.context.resources().get("gpu")
-        return int(found.addresses[0]) if found else self.rank
+        hosts = [info.address.split(":")[0] for info in self.context.getTaskInfos()]
+        place = hosts[: self.rank].count(hosts[self.rank])
+        return int(found.addresses[0]) if found else place
 
 
 def run(
